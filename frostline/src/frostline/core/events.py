@@ -1,0 +1,285 @@
+"""What the world tells the core. The counterpart, what the core wants done, is in `effects`.
+
+Every change of state begins with one of these, handed to `Fleet.handle(event, now)`. They carry no behaviour and no clock; `now` comes beside
+them. They are what a story records, so a field renamed here is a new schema version (`story.records.SCHEMA`).
+
+An *exchange* is one HTTP request from inside an environment (`GET /next`, `POST /response`, ...) that waits for its answer; the control plane numbers them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from .function import Function
+from .payload import EMPTY, Payload
+
+InvocationMode = Literal["request_response", "event", "stream"]
+"""How the caller wants its answer: whole, not at all (asynchronous), or as a stream."""
+
+LogSource = Literal["function", "extension"]
+
+
+class Event(Struct, frozen=True, tag_field="event", tag=True):
+    """Base of everything that can happen."""
+
+
+# Functions and callers -------------------------------------------------------------------------------------------------------------------
+
+
+class FunctionDeployed(Event, frozen=True):
+    """A function is there, or its code or configuration is new: environments of older revisions serve no further invocation."""
+
+    function: Function
+
+
+class FunctionRemoved(Event, frozen=True):
+    function: str
+
+
+class InvocationArrived(Event, frozen=True, kw_only=True):
+    """Somebody invoked a function that exists; `wire.invoke` has checked the request's form."""
+
+    function: str
+    request_id: str
+    payload: Payload
+    mode: InvocationMode = "request_response"
+    tail: bool = False
+    """The caller wants the last 4 KiB of the log (`X-Amz-Log-Type: Tail`)."""
+    client_context: str | None = None
+    """JSON text, decoded from the base64 header."""
+    cognito_identity: str | None = None
+    trace_id: str | None = None
+
+
+class InvocationAbandoned(Event, frozen=True):
+    """The caller hung up. The invocation goes on, as on AWS; nobody reads the answer."""
+
+    request_id: str
+
+
+# The sandbox -----------------------------------------------------------------------------------------------------------------------------
+
+
+class SandboxEvent(Event, frozen=True):
+    """Base of what the sandbox reports."""
+
+    environment: str
+
+
+class EnvironmentStarted(SandboxEvent, frozen=True):
+    """The sandbox is built: namespaces, mounts, a listening Runtime API. No process of the function runs yet."""
+
+
+class EnvironmentStartFailed(SandboxEvent, frozen=True):
+    reason: str
+    """A sentence for a person."""
+
+
+class ProcessExited(SandboxEvent, frozen=True, kw_only=True):
+    """A process ended, or could not be started (`error`)."""
+
+    process: str
+    status: int | None = None
+    """Exit status, when it exited by itself."""
+    signal: int | None = None
+    """The signal that ended it."""
+    out_of_memory: bool = False
+    """The kernel killed it for its memory limit."""
+    error: str = ""
+    """Why it could not be executed at all: `fork/exec /opt/extensions/x: permission denied`."""
+
+
+class EnvironmentFrozen(SandboxEvent, frozen=True):
+    """The kernel said so: every process of the environment stands still."""
+
+
+class EnvironmentFreezeFailed(SandboxEvent, frozen=True):
+    reason: str
+
+
+class EnvironmentThawed(SandboxEvent, frozen=True):
+    pass
+
+
+class ProcessesKilled(SandboxEvent, frozen=True):
+    """Answer to `KillProcesses`: nothing runs in the environment any more; its `/tmp` is as it was."""
+
+
+class EnvironmentGone(SandboxEvent, frozen=True):
+    """Answer to `DestroyEnvironment`: nothing is left of it."""
+
+
+class MemorySampled(Event, frozen=True):
+    """The environment's peak memory use so far, for its next report. Sent when it has changed, at most some ten times a second."""
+
+    environment: str
+    peak_mb: int
+
+
+# The Runtime API -------------------------------------------------------------------------------------------------------------------------
+
+
+class RuntimeEvent(Event, frozen=True):
+    """Base of requests on the Runtime API: each one holds an exchange that is owed an answer."""
+
+    environment: str
+    exchange: int
+
+
+class RuntimeNext(RuntimeEvent, frozen=True):
+    """`GET /runtime/invocation/next`."""
+
+
+class RuntimeResponded(RuntimeEvent, frozen=True, kw_only=True):
+    """`POST /runtime/invocation/{request_id}/response`, complete."""
+
+    request_id: str
+    payload: Payload
+    content_type: str = "application/json"
+
+
+class RuntimeResponseStarted(RuntimeEvent, frozen=True, kw_only=True):
+    """The head of a streamed response: `Lambda-Runtime-Function-Response-Mode: streaming`."""
+
+    request_id: str
+    content_type: str = "application/octet-stream"
+
+
+class RuntimeResponseChunk(RuntimeEvent, frozen=True, kw_only=True):
+    """Part of a streamed response's body."""
+
+    payload: Payload
+
+
+class RuntimeResponseEnded(RuntimeEvent, frozen=True, kw_only=True):
+    """The end of a streamed response; the error fields come from its trailers."""
+
+    error_type: str | None = None
+    error_body: Payload = EMPTY
+
+
+class RuntimeResponseTooLarge(RuntimeEvent, frozen=True, kw_only=True):
+    """A response over the limit; `size` is what was announced or read so far."""
+
+    request_id: str
+    size: int
+
+
+class RuntimeResponseTruncated(RuntimeEvent, frozen=True, kw_only=True):
+    """The connection closed in the middle of a response's body; nobody is left to be answered."""
+
+    request_id: str
+
+
+class RuntimeFailed(RuntimeEvent, frozen=True, kw_only=True):
+    """`POST /runtime/invocation/{request_id}/error`."""
+
+    request_id: str
+    error_type: str
+    payload: Payload
+
+
+class RuntimeInitFailed(RuntimeEvent, frozen=True, kw_only=True):
+    """`POST /runtime/init/error`."""
+
+    error_type: str
+    payload: Payload
+
+
+class ExchangeClosed(Event, frozen=True):
+    """The process hung up while its request was waiting (a `/next` long poll, usually because the process ended)."""
+
+    environment: str
+    exchange: int
+
+
+# The Extensions and Telemetry APIs -------------------------------------------------------------------------------------------------------
+
+
+class ExtensionEvent(Event, frozen=True):
+    """Base of requests on the Extensions API."""
+
+    environment: str
+    exchange: int
+
+
+class ExtensionRegister(ExtensionEvent, frozen=True, kw_only=True):
+    """`POST /extension/register`."""
+
+    name: str
+    events: tuple[str, ...]
+    """Of `INVOKE` and `SHUTDOWN`; other values arrive too, and the core refuses them."""
+    account_id_wanted: bool = False
+
+
+class ExtensionNext(ExtensionEvent, frozen=True, kw_only=True):
+    """`GET /extension/event/next`."""
+
+    extension_id: str
+
+
+class ExtensionInitFailed(ExtensionEvent, frozen=True, kw_only=True):
+    """`POST /extension/init/error`."""
+
+    extension_id: str
+    error_type: str
+
+
+class ExtensionExitFailed(ExtensionEvent, frozen=True, kw_only=True):
+    """`POST /extension/exit/error`."""
+
+    extension_id: str
+    error_type: str
+
+
+class Subscription(Struct, frozen=True, kw_only=True):
+    """What an extension asked the Telemetry API (or the older Logs API) for; checked and completed by `wire.telemetry`."""
+
+    protocol: Literal["HTTP", "TCP"]
+    port: int
+    path: str = "/"
+    method: Literal["POST", "PUT"] = "POST"
+    types: tuple[Literal["platform", "function", "extension"], ...] = ()
+    max_items: int = 1000
+    max_bytes: int = 262_144
+    timeout_ms: int = 1000
+    schema_version: str = "2022-12-13"
+    api: Literal["telemetry", "logs"] = "telemetry"
+
+
+class TelemetrySubscribe(ExtensionEvent, frozen=True, kw_only=True):
+    """`PUT /2022-07-01/telemetry`, or `PUT /2020-08-15/logs`."""
+
+    extension_id: str
+    subscription: Subscription
+
+
+class Logged(Event, frozen=True, kw_only=True):
+    """One log line (or one framed message, which may hold several lines) from a process of an environment."""
+
+    environment: str
+    process: str
+    text: str
+    """Without the line's end."""
+
+
+# Time and the operator -------------------------------------------------------------------------------------------------------------------
+
+
+class TimerFired(Event, frozen=True):
+    """A timer set by `effects.SetTimer` is due."""
+
+    timer: str
+
+
+class ReclaimRequested(Event, frozen=True, kw_only=True):
+    """Somebody wants environments gone: one, one function's, or (neither given) all that are idle."""
+
+    environment: str | None = None
+    function: str | None = None
+
+
+class ShutdownRequested(Event, frozen=True):
+    """Frostline ends: refuse new invocations, shut environments down within AWS's budgets."""
