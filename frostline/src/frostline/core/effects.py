@@ -81,15 +81,15 @@ class DestroyEnvironment(Effect, frozen=True):
 # Answers to exchanges --------------------------------------------------------------------------------------------------------------------
 
 
-class Reply(Struct, frozen=True, tag_field="reply", tag=True):
+class ReplyBase(Struct, frozen=True, tag_field="reply", tag=True):
     """Base of what an exchange can be answered; `wire` turns it into a status, headers and a body."""
 
 
-class Accepted(Reply, frozen=True):
+class Accepted(ReplyBase, frozen=True):
     """202 `{"status":"OK"}`."""
 
 
-class Refused(Reply, frozen=True, kw_only=True):
+class Refused(ReplyBase, frozen=True, kw_only=True):
     """An error in the API's own shape: `{"errorMessage": ..., "errorType": ...}`."""
 
     status: int
@@ -97,7 +97,7 @@ class Refused(Reply, frozen=True, kw_only=True):
     message: str
 
 
-class NextInvocation(Reply, frozen=True, kw_only=True):
+class NextInvocation(ReplyBase, frozen=True, kw_only=True):
     """The answer to the runtime's `/next`: an invocation."""
 
     request_id: str
@@ -110,7 +110,7 @@ class NextInvocation(Reply, frozen=True, kw_only=True):
     cognito_identity: str | None = None
 
 
-class Registered(Reply, frozen=True, kw_only=True):
+class Registered(ReplyBase, frozen=True, kw_only=True):
     """The answer to an extension's registration."""
 
     extension_id: str
@@ -120,7 +120,7 @@ class Registered(Reply, frozen=True, kw_only=True):
     account_id: str | None = None
 
 
-class NextInvoke(Reply, frozen=True, kw_only=True):
+class NextInvoke(ReplyBase, frozen=True, kw_only=True):
     """The INVOKE event, to an extension's `/event/next`."""
 
     event_id: str
@@ -130,7 +130,7 @@ class NextInvoke(Reply, frozen=True, kw_only=True):
     trace_id: str | None = None
 
 
-class NextShutdown(Reply, frozen=True, kw_only=True):
+class NextShutdown(ReplyBase, frozen=True, kw_only=True):
     """The SHUTDOWN event, to an extension's `/event/next`."""
 
     event_id: str
@@ -138,8 +138,12 @@ class NextShutdown(Reply, frozen=True, kw_only=True):
     deadline_ms: int
 
 
-class Subscribed(Reply, frozen=True):
+class Subscribed(ReplyBase, frozen=True):
     """200 `OK`, to a telemetry subscription."""
+
+
+Reply = Accepted | Refused | NextInvocation | Registered | NextInvoke | NextShutdown | Subscribed
+"""Everything an exchange can be answered."""
 
 
 class Answer(Effect, frozen=True):
@@ -152,17 +156,17 @@ class Answer(Effect, frozen=True):
 # Answers to invokers ---------------------------------------------------------------------------------------------------------------------
 
 
-class Outcome(Struct, frozen=True, tag_field="outcome", tag=True):
+class OutcomeBase(Struct, frozen=True, tag_field="outcome", tag=True):
     """Base of how an invocation ends for whoever asked for it."""
 
 
-class Succeeded(Outcome, frozen=True, kw_only=True):
+class Succeeded(OutcomeBase, frozen=True, kw_only=True):
     payload: Payload
     content_type: str = "application/json"
     log_tail: str | None = None
 
 
-class FunctionFailed(Outcome, frozen=True, kw_only=True):
+class FunctionFailed(OutcomeBase, frozen=True, kw_only=True):
     """The function, its init or its environment failed: HTTP 200 with `X-Amz-Function-Error: Unhandled`."""
 
     payload: Payload
@@ -170,20 +174,24 @@ class FunctionFailed(Outcome, frozen=True, kw_only=True):
     log_tail: str | None = None
 
 
-class Throttled(Outcome, frozen=True, kw_only=True):
+class Throttled(OutcomeBase, frozen=True, kw_only=True):
     """429 TooManyRequestsException."""
 
     reason: Literal["ReservedFunctionConcurrentInvocationLimitExceeded", "ConcurrentInvocationLimitExceeded"]
 
 
-class Queued(Outcome, frozen=True):
+class Queued(OutcomeBase, frozen=True):
     """202: an asynchronous invocation was taken."""
 
 
-class Unavailable(Outcome, frozen=True, kw_only=True):
+class Unavailable(OutcomeBase, frozen=True, kw_only=True):
     """500 ServiceException: the machine's fault, not the function's (a sandbox could not be built, or Frostline is shutting down)."""
 
     message: str
+
+
+Outcome = Succeeded | FunctionFailed | Throttled | Queued | Unavailable
+"""Every way an invocation can end for its invoker."""
 
 
 class Resolve(Effect, frozen=True):
@@ -242,7 +250,7 @@ class OpenTelemetry(Effect, frozen=True, kw_only=True):
 
 
 class CloseTelemetry(Effect, frozen=True):
-    """Deliver what is buffered and stop: the environment is ending."""
+    """Deliver what is buffered, due or not: the processes of the environment are about to end."""
 
     environment: str
 
@@ -275,6 +283,4 @@ class Stopped(Effect, frozen=True):
     """Answer to ShutdownRequested: no environment is left and nobody waits for an answer."""
 
     unfinished_asynchronous: int = 0
-    """Asynchronous invocations that were waiting for another attempt: they are lost (a durable queue is not part of this)."""
-
-
+    """Asynchronous invocations that waited, ran or were to be tried again: they are lost (a durable queue is not part of this)."""

@@ -60,7 +60,7 @@ from .events import (
 from .extensions import Extensions
 from .function import Function
 from .invocation import MAX_RESPONSE_BYTES, Invocation, error_payload
-from .members import ExtensionState, Runtime, RuntimeState, describe_exit
+from .members import ExtensionState, Runtime, RuntimeState, extension_exit, runtime_exit
 from .payload import Payload
 from .platform import Narrator, Phase, Status
 from .policy import Policy
@@ -99,6 +99,8 @@ class Environment:
         self._memory_peak_mb: int | None = None
         self._shutdown: ShutdownSequence | None = None
         self._gated = False
+        #: To be stopped as soon as it has thawed, so that its extensions can be told.
+        self._leaving = False
         # The init under way, or the last one.
         self._phase: Phase = "init"
         self._init_began: float | None = None
@@ -108,6 +110,7 @@ class Environment:
         self._deadline = 0.0
         self._delivered_at: float | None = None
         self._start_said = False
+        self._done_said = False
         self._timer_at = 0.0
         self._status: Status = "success"
         self._error_type: str | None = None
@@ -135,10 +138,18 @@ class Environment:
                 return True
             case State.THAWING:
                 return self.invocation is None
-            case State.BUSY if self.invocation is not None and self.invocation.answered_at is not None:
-                return now < self.invocation.answered_at + self._policy.patience_s
+            case State.BUSY:
+                patience_ends = self.patience_ends
+                return patience_ends is not None and now < patience_ends
             case _:
                 return False
+
+    @property
+    def patience_ends(self) -> float | None:
+        """Until when an invocation waits for this environment, which has answered its caller and not finished; None for all others."""
+        if self.state is not State.BUSY or self.invocation is None or self.invocation.answered_at is None:
+            return None
+        return self.invocation.answered_at + self._policy.patience_s
 
     @property
     def working(self) -> bool:
@@ -218,7 +229,8 @@ class Environment:
             self._gated = gated
             self.runtime.process_alive = True
             out.append(StartProcess(environment=self.id, process="runtime", gated=gated))
-        self.runtime.state = RuntimeState.STARTED
+        # Behind its gate it has nothing to say: whatever it asks for is refused, and its init begins with the gate.
+        self.runtime.state = RuntimeState.ABSENT if gated else RuntimeState.STARTED
 
     @property
     def _in_init(self) -> bool:
@@ -236,7 +248,7 @@ class Environment:
             self._move(Cause.READY, now, out)
             self.last_used = now
             self._rest(now, out)
-        else:
+        elif self.runtime.exchanges:
             self._deliver(now, out)
 
     def _report_init(self, status: Status, error_type: str | None, now: float, out: list[Effect]) -> None:
@@ -284,20 +296,23 @@ class Environment:
         elif was_responded and self.state is State.BUSY:
             self._say_runtime_done(now, out)
             self._check_complete(now, out)
-        elif self.state is State.BUSY and self._delivered_at is None:
-            self._deliver(now, out)
+        elif self.state is State.BUSY and self.invocation is not None and not self.invocation.answered:
+            self._deliver(now, out)  # it had hung up, and the invocation waited for it
+        elif self.state is State.IDLE:
+            self._rest(now, out)
 
     def _current(self, request_id: str) -> Invocation | None:
         invocation = self.invocation
         return invocation if invocation is not None and invocation.request_id == request_id else None
 
     def _may_respond(self, event: RuntimeEvent, request_id: str, wanted: str, out: list[Effect]) -> Invocation | None:
-        if self.runtime.state is not RuntimeState.RUNNING:
-            out.append(Answer(event.exchange, self.runtime.refuse(wanted)))
-            return None
+        # The id before the order, as RIE's router checks them.
         invocation = self._current(request_id)
         if invocation is None:
             out.append(Answer(event.exchange, Refused(status=400, error_type="InvalidRequestID", message="Invalid request ID")))
+        elif self.runtime.state is not RuntimeState.RUNNING:
+            out.append(Answer(event.exchange, self.runtime.refuse(wanted)))
+            return None
         return invocation
 
     def responded(self, event: RuntimeResponded, now: float, out: list[Effect]) -> None:
@@ -400,8 +415,6 @@ class Environment:
         out.append(Answer(event.exchange, reply))
         if isinstance(reply, Registered) and self._in_init and self.extensions.all_registered and self.runtime.state is RuntimeState.ABSENT:
             self._start_runtime(out, gated=False)
-        elif isinstance(reply, Registered) and self._gated and self._in_init and self.extensions.all_registered:
-            self._start_runtime(out, gated=False)
 
     def extension_next(self, event: ExtensionNext, now: float, out: list[Effect]) -> None:
         """An extension asks for its next event."""
@@ -414,6 +427,8 @@ class Environment:
             self._init_progress(now, out)
         elif self.state is State.BUSY:
             self._check_complete(now, out)
+        elif self.state is State.IDLE:
+            self._rest(now, out)
 
     def extension_failed(self, event: ExtensionInitFailed | ExtensionExitFailed, now: float, out: list[Effect]) -> None:
         """An extension reports that it cannot go on: the environment is reset."""
@@ -439,7 +454,7 @@ class Environment:
         assert self.available, f"{self!r} is not available"
         self.invocation = invocation
         self._delivered_at = None
-        self._start_said = False
+        self._start_said = self._done_said = False
         self._status, self._error_type = "success", None
         if self.state is not State.IDLE:
             self._move(Cause.ASSIGNED, now, out)
@@ -505,6 +520,9 @@ class Environment:
     def _say_runtime_done(self, now: float, out: list[Effect]) -> None:
         invocation = self.invocation
         assert invocation is not None and self._delivered_at is not None
+        if self._done_said:
+            return
+        self._done_said = True
         self._say(
             self._narrator.runtime_done(
                 now,
@@ -555,18 +573,20 @@ class Environment:
 
     def _fail(self, status: Status, error_type: str, payload: Payload, now: float, out: list[Effect]) -> None:
         """The invocation cannot go on: answer for it and reset the environment."""
+        self._close_failed(status, error_type, payload, now, out)
+        self._move(Cause.FAILED, now, out)
+        self._begin_shutdown("timeout" if status == "timeout" else "failure", now, out)
+
+    def _close_failed(self, status: Status, error_type: str, payload: Payload, now: float, out: list[Effect]) -> None:
         invocation = self.invocation
         assert invocation is not None
         if self._delivered_at is None:
-            self._delivered_at = now
+            self._delivered_at = self.since  # the runtime never asked for it: its time ran all the same
         self._say_start(invocation, now, out)
         invocation.fail(error_type, payload, now, out)
         self._status, self._error_type = status, error_type
-        if self.runtime.state is not RuntimeState.READY:
-            self._say_runtime_done(now, out)
+        self._say_runtime_done(now, out)
         self._close_invocation(now, out, show_status=True)
-        self._move(Cause.FAILED, now, out)
-        self._begin_shutdown("timeout" if status == "timeout" else "failure", now, out)
 
     # Freeze and thaw ---------------------------------------------------------------------------------------------------------------------
 
@@ -630,8 +650,11 @@ class Environment:
                 self._timed_out(now, out)
             case State.IDLE | State.FROZEN if now >= self.last_used + self._policy.idle_timeout_s:
                 return "reclaim"
-            case State.IDLE if self._may_freeze and self.retired is None and self.runtime.exchanges:
-                self.freeze(now, out)
+            case State.IDLE if self._may_freeze and self.retired is None:
+                if self.runtime.exchanges and self.extensions.all_waiting:
+                    self.freeze(now, out)
+                else:  # somebody hung up; when it asks again, the freeze delay begins anew
+                    self._set_timer(self.last_used + self._policy.idle_timeout_s, out)
             case State.RESETTING | State.STOPPING:
                 self._advance_shutdown(now, out)
             case _:
@@ -664,19 +687,11 @@ class Environment:
                 self._advance_shutdown(now, out)
             return
         if event.process == "runtime":
-            if event.out_of_memory or event.status != 0 or event.error:
-                reason = f"Runtime exited with error: {describe_exit(event)}"
-            else:
-                reason = "Runtime exited without providing a reason"
-            kind = "Runtime.InvalidEntrypoint" if event.error else "Runtime.ExitError"
-            self._crashed(kind, reason, now, out)
+            self._crashed(*runtime_exit(event), now, out)
         elif extension is not None:
-            launch_failed = bool(event.error)
             extension.state = ExtensionState.EXITED
-            kind = "Extension.LaunchError" if launch_failed else "Extension.Crash"
-            extension.error_type = kind
-            reason = "exit code 0" if event.status == 0 else describe_exit(event)
-            self._crashed(kind, reason, now, out)
+            extension.error_type, reason = extension_exit(event)
+            self._crashed(extension.error_type, reason, now, out)
 
     def _crashed(self, error_type: str, reason: str, now: float, out: list[Effect]) -> None:
         invocation = self.invocation
@@ -692,7 +707,10 @@ class Environment:
                     self._fail("error", error_type, payload, now, out)
             case State.IDLE | State.FREEZING | State.FROZEN | State.THAWING:
                 # The fleet takes back an invocation that was assigned but not delivered: it never reached the function.
+                still = self.state in (State.FREEZING, State.FROZEN)
                 self._move(Cause.CRASHED, now, out)
+                if still:
+                    out.append(ThawEnvironment(self.id))  # frozen extensions could not be told, and what is started next would stand still
                 self._begin_shutdown("failure", now, out)
             case State.PREPARED | State.STARTING:
                 self.stop("its runtime process could not be prepared", now, out)
@@ -700,8 +718,8 @@ class Environment:
                 pass
 
     def take_back(self) -> Invocation | None:
-        """An assigned invocation that was not delivered before the environment failed."""
-        if self.state not in (State.RESETTING, State.STOPPING, State.GONE):
+        """An assigned invocation that was not delivered, and will not be: the environment failed or is to be stopped."""
+        if self.state not in (State.RESETTING, State.STOPPING, State.GONE) and not (self.state is State.THAWING and self._leaving):
             return None
         invocation, self.invocation = self.invocation, None
         return invocation
@@ -717,7 +735,8 @@ class Environment:
             self.invocation.complete(out)
             self.invocation = None
         if self.state is State.THAWING and self.extensions.by_name:
-            return  # the fleet stops it when it has thawed
+            self._leaving = True  # the fleet takes its invocation back, and stops it when it has thawed
+            return
         if self.state in (State.FREEZING, State.FROZEN) and self.extensions.by_name:
             self._move(Cause.THAW_TO_STOP, now, out)
             out.append(CancelTimer(self.id))
@@ -737,6 +756,7 @@ class Environment:
         self.initialized = False
         self._init_began = None
         out.append(CancelTimer(self.id))
+        out.append(CloseTelemetry(self.id))
         self._shutdown = ShutdownSequence(self.id, self.runtime, self.extensions.by_name, reason, self._new_id(), self._policy, now)
         self._wait_or_finish(self._shutdown.begin(now, out), out)
 
@@ -753,7 +773,6 @@ class Environment:
     def _finish_shutdown(self, out: list[Effect]) -> None:
         self._shutdown = None
         out.append(CancelTimer(self.id))
-        out.append(CloseTelemetry(self.id))
         out.append(KillProcesses(self.id) if self.state is State.RESETTING else DestroyEnvironment(self.id))
 
     def processes_killed(self, now: float, out: list[Effect]) -> None:
@@ -783,15 +802,8 @@ class Environment:
 
     def _lost(self, now: float, out: list[Effect]) -> None:
         if self.state is State.BUSY and self.invocation is not None:
-            self.invocation.fail(
-                "Sandbox.Failure",
-                error_payload("Sandbox.Failure", f"RequestId: {self.invocation.request_id} Error: the execution environment was lost"),
-                now,
-                out,
-            )
-            self._status, self._error_type = "failure", "Sandbox.Failure"
-            self._delivered_at = now if self._delivered_at is None else self._delivered_at
-            self._close_invocation(now, out, show_status=True)
+            message = f"RequestId: {self.invocation.request_id} Error: the execution environment was lost"
+            self._close_failed("failure", "Sandbox.Failure", error_payload("Sandbox.Failure", message), now, out)
         out.append(CloseTelemetry(self.id))
         self._move(Cause.SHUTDOWN, now, out)
         self._move(Cause.GONE, now, out)

@@ -58,6 +58,11 @@ class Extensions:
         return all(extension.state is ExtensionState.READY for extension in self)
 
     @property
+    def all_waiting(self) -> bool:
+        """Every extension's poll is held: nothing is missed when the environment freezes."""
+        return all(extension.exchange is not None for extension in self)
+
+    @property
     def all_done(self) -> bool:
         """No extension is still at work on the invocation."""
         return not any(extension.holds_completion for extension in self)

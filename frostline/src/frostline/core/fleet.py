@@ -99,6 +99,8 @@ class Fleet:
         self._environments: dict[str, tuple[Environment, Pool]] = {}
         #: Asynchronous invocations between two attempts.
         self._waiting: dict[str, Invocation] = {}
+        #: Asynchronous invocations that the shutdown interrupted.
+        self._lost = 0
         self._out: list[Effect] = []
 
     # The one door ------------------------------------------------------------------------------------------------------------------------
@@ -163,6 +165,8 @@ class Fleet:
             case EnvironmentStartFailed():
                 self._start_failed(environment, pool, event.reason, now)
             case ProcessExited():
+                if environment.state is State.PREPARED:
+                    pool.spare_failed = environment.function.revision
                 environment.process_exited(event, now, out)
             case ProcessesKilled():
                 environment.processes_killed(now, out)
@@ -192,8 +196,8 @@ class Fleet:
 
     def _settle(self, environment: Environment, pool: Pool, before: Invocation | None, now: float) -> None:
         taken_back = environment.take_back()
-        if taken_back is not None and not taken_back.answered:
-            pool.queue.appendleft(taken_back)
+        if taken_back is not None:
+            self._requeue(taken_back, pool, now)
         elif before is not None and environment.invocation is None:
             self._finished(before, pool, now)
             if self._chance(self.policy.chaos) and environment.retired is None:
@@ -209,20 +213,29 @@ class Fleet:
         if environment.state is State.IDLE and environment.initialized and pool.spare is None:
             self._replace_spare(pool, now)
 
+    def _requeue(self, invocation: Invocation, pool: Pool, now: float) -> None:
+        """An invocation that its environment could not take goes back to the head of the queue, if anybody will serve the queue."""
+        pool.queue.appendleft(invocation)
+        if self.shutting_down:
+            self._abandon_queue(pool, "Frostline is shutting down.", now)
+        elif self.pools.get(pool.function.name) is not pool:
+            self._abandon_queue(pool, "The function was removed.", now)
+
     def _chance(self, probability: float) -> bool:
         return probability > 0 and self._random.random() < probability
 
     def _forget(self, environment: Environment, pool: Pool) -> None:
         pool.environments.pop(environment.id, None)
         self._environments.pop(environment.id, None)
-        if not pool.environments and self.pools.get(pool.function.name) is not pool:
-            self._abandon_queue(pool, "The function was removed.")
         self._check_stopped()
 
     def _start_failed(self, environment: Environment, pool: Pool, reason: str, now: float) -> None:
+        stopping = environment.state is not State.STARTING
         environment.gone(now, self._out)
+        if stopping:
+            return
         if not environment.wanted:
-            pool.spare_failed = pool.function.revision
+            pool.spare_failed = environment.function.revision
             return
         # One waiting invocation is answered for each environment that could not be built, so that a broken machine cannot keep anybody waiting.
         if pool.queue:
@@ -275,8 +288,10 @@ class Fleet:
                 spare.begin_init(now, self._out)
             else:
                 self._start(pool, now, wanted=True)
-        # Those that are about to finish may not: look again when the patience with them is over.
-        self._out.append(SetTimer(timer=f"queue:{pool.function.name}", at=now + self.policy.patience_s))
+        # Those that are about to finish may not: look again when the patience with the first of them is over.
+        ends = [end for environment in environments if (end := environment.patience_ends) is not None and end > now]
+        if ends:
+            self._out.append(SetTimer(timer=f"queue:{pool.function.name}", at=min(ends)))
 
     def _best(self, pool: Pool) -> Environment | None:
         best: Environment | None = None
@@ -303,7 +318,10 @@ class Fleet:
 
     def _finished(self, invocation: Invocation, pool: Pool, now: float) -> None:
         """The last of an attempt: asynchronous invocations that failed are tried again, as AWS does."""
-        if invocation.arrived.mode != "event" or not invocation.failed or self.shutting_down:
+        if invocation.arrived.mode != "event" or not invocation.failed:
+            return
+        if self.shutting_down:
+            self._count_lost(invocation)
             return
         if invocation.attempt > pool.function.maximum_retry_attempts:
             return
@@ -347,10 +365,11 @@ class Fleet:
         for environment in list(pool.environments.values()):
             self._retire(environment, pool, "the function was removed", now)
 
-    def _abandon_queue(self, pool: Pool, message: str, now: float | None = None) -> None:
+    def _abandon_queue(self, pool: Pool, message: str, now: float) -> None:
         while pool.queue:
             invocation = pool.queue.popleft()
-            invocation.give_up(Unavailable(message=message), now if now is not None else invocation.queued_at, self._out)
+            invocation.give_up(Unavailable(message=message), now, self._out)
+            self._count_lost(invocation)
 
     def _retire(self, environment: Environment, pool: Pool, why: str, now: float) -> None:
         """No further invocation for it: at once when it has none, after its invocation otherwise."""
@@ -363,8 +382,10 @@ class Fleet:
         for environment, pool in list(self._environments.values()):
             if event.environment not in (None, environment.id) or event.function not in (None, pool.function.name):
                 continue
-            if environment.state is not State.BUSY or event.environment is not None:
+            if event.environment is not None or event.function is not None or environment.available:
                 self._retire(environment, pool, "reclaimed", now)
+                if pool.queue:
+                    self._dispatch(pool, now)
 
     # Spares ------------------------------------------------------------------------------------------------------------------------------
 
@@ -398,10 +419,12 @@ class Fleet:
             self._settle(environment, pool, before, now)
             return
         kind, _, name = timer.partition(":")
+        if self.shutting_down:
+            return
         if kind == "retry":
             invocation = self._waiting.pop(name, None)
             pool_ = self.pools.get(invocation.arrived.function) if invocation is not None else None
-            if invocation is not None and pool_ is not None and not self.shutting_down:
+            if invocation is not None and pool_ is not None:
                 self._enqueue(invocation, pool_, now)
             return
         pool_ = self.pools.get(name)
@@ -429,15 +452,19 @@ class Fleet:
             environment.stop("shutdown", now, self._out)
             taken_back = environment.take_back()
             if taken_back is not None:
-                pool.queue.append(taken_back)
+                self._requeue(taken_back, pool, now)
             elif before is not None and environment.invocation is None:
                 self._finished(before, pool, now)
-            self._abandon_queue(pool, "Frostline is shutting down.", now)
         self._check_stopped()
+
+    def _count_lost(self, invocation: Invocation) -> None:
+        """An asynchronous invocation that Frostline's end leaves unfinished."""
+        if self.shutting_down and invocation.arrived.mode == "event":
+            self._lost += 1
 
     def _check_stopped(self) -> None:
         if self.shutting_down and not self._environments:
-            self._out.append(Stopped(unfinished_asynchronous=len(self._waiting)))
+            self._out.append(Stopped(unfinished_asynchronous=self._lost + len(self._waiting)))
             self._waiting.clear()
 
     # Looking ------------------------------------------------------------------------------------------------------------------------------

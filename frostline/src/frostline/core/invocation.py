@@ -118,7 +118,7 @@ class Invocation:
         """Answer for the platform: throttled, or unavailable. Nothing of the log belongs to it."""
         if self.answered:
             return
-        if self._streaming:
+        if self._streaming and self.arrived.mode == "stream":
             self.end_stream("ServiceException", EMPTY, now, out)
             return
         self._answered(now)

@@ -99,10 +99,31 @@ class Extension:
         )
 
 
+def runtime_exit(exited: ProcessExited) -> tuple[str, str]:
+    """The error type and the sentence for a runtime process that ended.
+
+    `Runtime.OutOfMemory` is what AWS's REPORT lines show (`Status: error Error Type: Runtime.OutOfMemory`, seen 2026)."""
+    if exited.error:
+        return "Runtime.InvalidEntrypoint", f"Runtime exited with error: {exited.error}"
+    if exited.out_of_memory:
+        return "Runtime.OutOfMemory", "Runtime exited with error: signal: killed"
+    if exited.status == 0:
+        return "Runtime.ExitError", "Runtime exited without providing a reason"
+    return "Runtime.ExitError", f"Runtime exited with error: {describe_exit(exited)}"
+
+
+def extension_exit(exited: ProcessExited) -> tuple[str, str]:
+    """The error type and the sentence for an extension's process that ended."""
+    kind = "Extension.LaunchError" if exited.error else "Extension.Crash"
+    return kind, "exit code 0" if exited.status == 0 else describe_exit(exited)
+
+
 def describe_exit(exited: ProcessExited) -> str:
     """How a process ended, in the words of AWS's messages: `exit status 127`, `signal: killed`."""
     if exited.error:
         return exited.error
+    if exited.out_of_memory:
+        return "signal: killed"
     if exited.signal is not None:
         return f"signal: {SIGNAL_WORDS.get(exited.signal, f'signal {exited.signal}')}"
     return f"exit status {exited.status}"

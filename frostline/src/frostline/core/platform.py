@@ -90,9 +90,9 @@ class Narrator:
         return self._emit(now, "platform.initReport", record, text)
 
     def extension(self, now: float, name: str, state: str, events: tuple[str, ...], error_type: str | None) -> Emit:
-        """`EXTENSION Name: x State: Ready Events: [INVOKE, SHUTDOWN]` and platform.extension."""
+        """`EXTENSION Name: x State: Ready Events: [INVOKE,SHUTDOWN]` and platform.extension."""
         record: Record = {"name": name, "state": state, "events": list(events)}
-        text = f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]"
+        text = f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{','.join(events)}]"
         if error_type is not None:
             record["errorType"] = error_type
             text += f"\tError Type: {error_type}"

@@ -25,6 +25,10 @@ API_ADDRESS = "169.254.100.1:9001"
 """Where the Runtime API is, inside an environment that has a network namespace of its own: the address seen on AWS (2026-02)."""
 
 
+class SandboxError(Exception):
+    """There is no sandbox, or not the one that was asked for. The text is a sentence or two for a person."""
+
+
 class Blueprint(Struct, frozen=True, kw_only=True):
     """What one environment's sandbox is made of. Paths are the host's."""
 
@@ -69,6 +73,15 @@ class Ports(Struct, frozen=True, kw_only=True):
     """What the environment's processes are told in `AWS_LAMBDA_RUNTIME_API`."""
 
 
+class Paths(Struct, frozen=True, kw_only=True):
+    """Where an environment's processes find its directories: AWS's paths in a namespace, the host's without one."""
+
+    task: str = "/var/task"
+    opt: str = "/opt"
+    runtime: str = "/var/runtime"
+    tmp: str = "/tmp"  # noqa: S108 - the environment's own
+
+
 class Level(Struct, frozen=True, kw_only=True):
     """What this machine allows, said at start and never overstated."""
 
@@ -94,6 +107,9 @@ class Sandbox(Protocol):
     on_output: Callable[[str, str, Literal["text", "frames"], bytes], None]
     """`(environment, process, kind, data)`: raw bytes that a process wrote to stdout or stderr (`text`), or to the framed log pipe."""
 
+    level: Level
+    """What the machine allows; set by `open`."""
+
     async def open(self) -> Level:
         """Make ready (warden, lab, cgroups) and say what the machine allows. Raises `SandboxError` when nothing works."""
 
@@ -105,6 +121,9 @@ class Sandbox(Protocol):
 
     def ports(self, environment: str) -> Ports:
         """The ports of a started environment; once per environment."""
+
+    def paths(self, environment: str) -> Paths:
+        """Where a started environment's processes find its directories."""
 
     def run(self, environment: str, process: ProcessSpec) -> None:
         """Start a process. When it ends, however it ends (also when it could not be executed): ProcessExited."""

@@ -1,0 +1,113 @@
+"""Many frozen environments at once: what each costs in memory, how long all take to freeze and to thaw, and that they use no processor time."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from client import WrongAnswer, many_clients
+from processes import available_bytes, cpu_seconds, descendants, memory_bytes
+from servers import Python, Server, frostline, make_project
+
+WATCH_S = 5.0
+SETTLE_S = 2.0
+MB = 1024 * 1024
+
+
+def measure(folder: Path, python: Python, environments: int) -> dict[str, Any]:
+    """The figures of `frozen_200`, for as many environments as asked for."""
+    story = folder / "frozen.story.jsonl"
+    project = make_project(folder / "frozen", python, environments)
+    with frostline(project, ["--story", str(story)]) as server:
+        time.sleep(SETTLE_S)
+        before = _memory(server)
+        held = _hold(server, environments)
+        time.sleep(SETTLE_S)
+        after = _memory(server)
+        below = descendants(server.process.pid)
+        cpu = [cpu_seconds(below), cpu_seconds([server.process.pid])]
+        time.sleep(WATCH_S)
+        cpu = [cpu_seconds(below) - cpu[0], cpu_seconds([server.process.pid]) - cpu[1]]
+        thawed_from = time.time()
+        _hold(server, environments, 1.0)
+        time.sleep(SETTLE_S)
+    return {
+        "environments": held,
+        "memory_per_environment_mb": {
+            "pss": round((after[0] - before[0]) / held / MB, 2),
+            "whole_machine": round((before[1] - after[1]) / held / MB, 2),
+        },
+        **_from_story(story, thawed_from, held),
+        "cpu_while_frozen": {"watched_s": WATCH_S, "environments_s": round(cpu[0], 6), "server_s": round(cpu[1], 6)},
+    }
+
+
+def _memory(server: Server) -> tuple[int, int]:
+    return memory_bytes([server.process.pid, *descendants(server.process.pid)]), available_bytes()
+
+
+def _hold(server: Server, environments: int, seconds: float | None = None) -> int:
+    """Invoke so many at once that each needs an environment of its own; returns how many environments answered.
+
+    Every invocation sleeps until the same moment. When the last environment starts after that moment, an earlier one serves twice; then again, with
+    more time.
+    """
+    wait = seconds or max(10.0, environments * 0.2)
+    while True:
+        burst = many_clients(server.port, environments, payload=json.dumps({"until": time.time() + wait}).encode())
+        streams = {body for body in burst.bodies}
+        if len(streams) == environments or seconds is not None:
+            return len(streams)
+        if wait > 300:
+            raise WrongAnswer(f"only {len(streams)} of {environments} environments were up at once, even within {wait:.0f} s")
+        print(f"only {len(streams)} of {environments} environments within {wait:.0f} s; again, with twice the time", file=sys.stderr)
+        wait *= 2
+
+
+def _from_story(path: Path, thawed_from: float, environments: int) -> dict[str, Any]:
+    """How long the freezer took, from frostline's own recording: for each environment, and from the first order to the last answer."""
+    freezes: list[tuple[float, float]] = []
+    thaws: list[tuple[float, float]] = []
+    ordered: dict[tuple[str, str], float] = {}
+    for at, kind, environment in _lines(path):
+        match kind:
+            case "FreezeEnvironment" | "ThawEnvironment":
+                ordered[kind, environment] = at
+            case "EnvironmentFrozen" if ("FreezeEnvironment", environment) in ordered:
+                freezes.append((ordered.pop(("FreezeEnvironment", environment)), at))
+            case "EnvironmentThawed" if ("ThawEnvironment", environment) in ordered:
+                thaws.append((ordered.pop(("ThawEnvironment", environment)), at))
+            case _:
+                pass
+    # The last freeze of each environment, and its last thaw: those after all of them had been frozen and woken together.
+    last_thaws = [pair for pair in thaws if pair[0] >= thawed_from]
+    last_freezes = freezes[-environments:]
+    return {"freeze": _spread(last_freezes), "thaw": _spread(last_thaws)}
+
+
+def _spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
+    if not pairs:
+        return {"count": 0}
+    each = sorted(end - begin for begin, end in pairs)
+    return {
+        "count": len(pairs),
+        "all_ms": round((max(end for _, end in pairs) - min(begin for begin, _ in pairs)) * 1000, 3),
+        "median_ms": round(each[len(each) // 2] * 1000, 3),
+        "slowest_ms": round(each[-1] * 1000, 3),
+    }
+
+
+def _lines(path: Path) -> Iterator[tuple[float, str, str]]:
+    """Time, name and environment of every event and effect in a story."""
+    from frostline.story.reader import Story
+
+    with Story.open(path) as story:
+        for line in story:
+            thing = line.event or line.effect
+            environment = getattr(thing, "environment", None)
+            if isinstance(environment, str):
+                yield line.at, type(thing).__name__, environment

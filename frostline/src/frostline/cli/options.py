@@ -1,0 +1,159 @@
+"""Options that several commands share, and what they mean together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..core.policy import Policy
+from ..project import ProjectError, Source
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_PORT = 3001
+"""The port of `sam local start-lambda`, so that scripts written for it work unchanged."""
+
+FREEZERS = ("best", "cgroup-v2", "cgroup-v1", "signals", "off")
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
+
+
+class Failure(click.ClickException):
+    """Something that the user can mend, said in one line, with exit status 1."""
+
+    def show(self, file: Any = None) -> None:
+        """Print it the way all of Frostline's messages are printed."""
+        click.echo(f"frostline: {self.message}", err=True, file=file)
+
+
+class Duration(click.ParamType[float]):
+    """`250ms`, `3s`, `40m`, `2h`; a number alone is seconds. Converts to seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse it."""
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", str(value).strip())
+        if found is None:
+            self.fail(f"{value!r} is not a duration. Write 250ms, 3s, 40m or 2h.", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """`NAME=VALUE`."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """Parse it."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, content = str(value).partition("=")
+        if not separator or not name:
+            self.fail(f"{value!r} is not of the form NAME=VALUE.", param, ctx)
+        return name, content
+
+
+def project_options(command: Command) -> Command:
+    """What a project is: which function, and what is said about it."""
+    for option in reversed(
+        (
+            click.option("--handler", metavar="HANDLER", help="The handler, as on AWS: app.lambda_handler, index.handler."),
+            click.option("--runtime", metavar="RUNTIME", help="AWS's identifier: python3.12, nodejs20.x, provided.al2023, go1.x."),
+            click.option("--name", metavar="NAME", help="The function's name. Default: the folder's or the file's."),
+            click.option("--env", "environment", multiple=True, type=Pair(), metavar="NAME=VALUE", help="A variable for every function; repeatable."),
+            click.option("--timeout", type=Duration(), help="Timeout of a function without a template (default 3s)."),
+            click.option("--memory", type=click.IntRange(128, 10240), metavar="MB", help="Memory of a function without a template (default 128)."),
+            click.option(
+                "--parameter", "parameters", multiple=True, type=Pair(), metavar="NAME=VALUE", help="A template's parameter; repeatable."
+            ),
+            click.option("--region", default="us-east-1", show_default=True, help="What functions are told."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def source(
+    path: str,
+    *,
+    handler: str | None,
+    runtime: str | None,
+    name: str | None,
+    environment: tuple[tuple[str, str], ...],
+    timeout: float | None,
+    memory: int | None,
+    parameters: tuple[tuple[str, str], ...],
+    region: str,
+) -> Source:
+    """The project's source as the options say it."""
+    return Source(
+        path=Path(path),
+        handler=handler,
+        runtime=runtime,
+        name=name,
+        environment=dict(environment),
+        timeout_s=timeout,
+        memory_mb=memory,
+        parameters=dict(parameters),
+        region=region,
+    )
+
+
+def policy_options(command: Command) -> Command:
+    """When to freeze, when to reclaim."""
+    default = Policy()
+    for option in reversed(
+        (
+            click.option("--freeze", type=click.Choice(FREEZERS), default="best", show_default=True, help="How environments are frozen."),
+            click.option(
+                "--freeze-delay", type=Duration(), default=default.freeze_delay_s, show_default="1ms", help="How long an environment is idle before."
+            ),
+            click.option(
+                "--idle-timeout", type=Duration(), default=default.idle_timeout_s, show_default="40m", help="Reclaim an environment idle for longer."
+            ),
+            click.option(
+                "--chaos",
+                type=click.FloatRange(0, 1),
+                default=0.0,
+                metavar="P",
+                help="Reclaim an environment after an invocation with this probability: nobody may depend on reuse.",
+            ),
+            click.option(
+                "--spares",
+                type=click.IntRange(0),
+                default=default.spares,
+                show_default=True,
+                help="Functions that have an environment ready, with none of their code run.",
+            ),
+            click.option(
+                "--retry-delay", type=Duration(), default=default.retry_delay_s, show_default="60s", help="Before a failed asynchronous invocation runs again."
+            ),
+            click.option("--story", type=click.Path(dir_okay=False), metavar="FILE", help="Record everything that happens into this file (JSON lines)."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def policy(*, freeze: str, freeze_delay: float, idle_timeout: float, chaos: float, spares: int, retry_delay: float) -> Policy:
+    """The policy as the options say it."""
+    return Policy(
+        freeze=freeze != "off",
+        freeze_delay_s=freeze_delay,
+        idle_timeout_s=idle_timeout,
+        chaos=chaos,
+        spares=spares,
+        retry_delay_s=retry_delay,
+    )
+
+
+def failure(error: ProjectError) -> Failure:
+    """A project's error as the command's."""
+    return Failure(error.message)

@@ -1,0 +1,84 @@
+"""Running the control plane from a command: the event loop, signals, and errors that become one line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal
+
+import click
+
+from ..control.plane import OpenSandbox
+from ..core.events import SandboxEvent
+from ..project import Project, ProjectError, Source, load
+from ..sandbox.choose import open_sandbox
+from ..sandbox.port import Sandbox, SandboxError
+from .options import Failure
+from .terminal import Printer
+
+
+def load_project(source: Source) -> Project:
+    """Read a project; what takes long (installing a runtime client, once) is said as it begins."""
+    try:
+        project = load(source, progress=Printer(err=True).note)
+    except ProjectError as error:
+        raise Failure(error.message) from error
+    if not project.functions:
+        reasons = "".join(f"\n  {refused.name}: {refused.message}" for refused in project.refused)
+        raise Failure(f"there is no function to run in {source.path}{':' if reasons else '.'}{reasons}")
+    return project
+
+
+def opener(freeze: str) -> OpenSandbox:
+    """Opens the best sandbox that the machine allows, or the level that was asked for."""
+
+    async def open_it(
+        report: Callable[[SandboxEvent], None], on_output: Callable[[str, str, Literal["text", "frames"], bytes], None]
+    ) -> Sandbox:
+        return await open_sandbox(report, on_output, freezer=freeze)
+
+    return open_it
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a command to its end, or to Ctrl-C, SIGTERM or SIGHUP, which end it in good order. A second Ctrl-C does not wait for good order."""
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_until_signalled(work))
+    except SandboxError as error:
+        raise Failure(str(error)) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work, name="command")
+    received: list[int] = []
+
+    def stop(signum: int) -> None:
+        received.append(signum)
+        if len(received) == 1:
+            click.echo("", err=True) if signum == signal.SIGINT and sys.stderr.isatty() else None
+            task.cancel()
+        elif signum == signal.SIGINT:
+            os._exit(130)  # the warden sees that this process is gone and cleans up after it
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(signum, stop, signum)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not received:
+            raise

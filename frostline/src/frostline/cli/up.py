@@ -1,0 +1,86 @@
+"""`frostline up`: serve the functions of a project behind Lambda's Invoke API."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ..control.invoke_server import InvokeServer
+from ..control.plane import ControlPlane
+from ..control.service import Service
+from ..core.policy import Policy
+from ..project import Project
+from .banner import banner
+from .options import DEFAULT_PORT, Failure, policy, policy_options, project_options, source
+from .running import load_project, opener, run
+from .terminal import Printer, colours
+
+
+@click.command()
+@click.argument("path", default=".", metavar="[TEMPLATE|DIR|ZIP|FILE]")
+@click.option("--port", "-p", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="The endpoint's port; 0 for a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@project_options
+@policy_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: what is served, then every log line.")
+@click.option("--quiet", "-q", is_flag=True, help="Do not print the functions' logs.")
+def up(path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str, story: str | None, **options: Any) -> None:
+    """Serve the functions of a project until Ctrl-C.
+
+    The project is a SAM template, a folder (with or without a template), a zip, or a single file. boto3, the AWS CLI and every other SDK
+    can invoke its functions with the printed endpoint. An edit is served by the next invocation.
+    """
+    policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
+    chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names})
+    project = load_project(source(path, **options))
+    run(_serve(project, chosen, freeze, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet))
+
+
+async def _serve(
+    project: Project, policy_: Policy, freeze: str, host: str, port: int, story: Path | None, *, as_json: bool, quiet: bool
+) -> None:
+    printer = Printer()
+    errors = Printer(err=True)
+    plane = ControlPlane(opener(freeze), policy=policy_, story=story, note=errors.note)
+    try:
+        try:
+            level = await plane.open()
+        except OSError as error:
+            raise Failure(f"the story {story} cannot be written: {error.strerror or error}") from error
+        service = Service(plane, project, note=errors.note)
+        server = InvokeServer(service)
+        try:
+            bound = await server.listen(host, port)
+        except OSError as error:
+            raise Failure(
+                f"the endpoint cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port, or --port 0 for a free one."
+            ) from error
+        endpoint = f"http://{'[' + host + ']' if ':' in host else host}:{bound}"
+        functions = list(service.functions.values())
+        if as_json:
+            started = {"endpoint": endpoint, "port": bound, "functions": [f.name for f in functions], "level": msgspec.to_builtins(level)}
+            _print_json(started)
+            plane.logs.follow(lambda line: _print_json(msgspec.to_builtins(line)))
+        else:
+            click.echo(banner(project, functions, level, endpoint, port=bound, default_port=DEFAULT_PORT), color=colours())
+            if not quiet:
+                plane.logs.follow(printer.line)
+        sys.stdout.flush()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await plane.close()
+            await server.close()
+            service.close()
+    finally:
+        await plane.close()
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()

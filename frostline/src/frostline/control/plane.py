@@ -1,0 +1,356 @@
+"""The control plane: the core, a sandbox, the servers and the recording, put together.
+
+This is the ladder by which effects are carried out: one method an effect. What a method does is short, because each of the parts that it calls has a
+file of its own: `environments` (Runtime API, output), `invokers` (answers), `telemetry`, `logs`, `timers`, and the sandbox behind its port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from random import Random, SystemRandom
+from typing import Literal
+
+import msgspec
+
+from .. import __version__
+from ..core import effects as do
+from ..core.effects import Outcome
+from ..core.events import (
+    EnvironmentFreezeFailed,
+    EnvironmentGone,
+    EnvironmentStarted,
+    EnvironmentStartFailed,
+    FunctionDeployed,
+    FunctionRemoved,
+    InvocationArrived,
+    MemorySampled,
+    ProcessExited,
+    SandboxEvent,
+    ShutdownRequested,
+)
+from ..core.fleet import Fleet
+from ..core.payload import Payload
+from ..core.policy import Policy
+from ..project import Deployment, Paths, Project, extension_environment, runtime_environment
+from ..sandbox.port import Blueprint, Level, ProcessSpec, Sandbox
+from ..story.writer import StoryWriter, level_record
+from .clock import Clock
+from .environments import Exchanges, Host
+from .invokers import FutureInvoker, Invoker, Invokers
+from .logs import LogLine, LogStore
+from .ring import Ladder, Ring
+from .tasks import spawn
+from .telemetry import TelemetryHub
+from .timers import Timers
+
+FRAMED_RUNTIMES = ("python", "nodejs")
+"""Managed runtimes whose clients write framed log messages when `_LAMBDA_TELEMETRY_LOG_FD` is set, as on AWS."""
+
+STORY_FLUSH_S = 0.5
+STOP_TIMEOUT_S = 10.0
+
+OpenSandbox = Callable[[Callable[[SandboxEvent], None], Callable[[str, str, Literal["text", "frames"], bytes], None]], Awaitable[Sandbox]]
+"""Makes and opens the sandbox, given where it reports to."""
+
+
+class ControlPlane:
+    """A running Frostline, without its face: functions are deployed and invoked, and it says what it does."""
+
+    def __init__(
+        self,
+        open_sandbox: OpenSandbox,
+        *,
+        policy: Policy | None = None,
+        story: Path | None = None,
+        note: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.policy = policy if policy is not None else Policy()
+        self.clock = Clock()
+        self.logs = LogStore()
+        self.invokers = Invokers()
+        self.exchanges = Exchanges()
+        self.hosts: dict[str, Host] = {}
+        self.deployments: dict[str, Deployment] = {}
+        self.note = note
+        """Told in a sentence what a person should know."""
+        self._open_sandbox = open_sandbox
+        self._story_path = story
+        self._sandbox: Sandbox | None = None
+        self._level: Level | None = None
+        self._ring: Ring | None = None
+        self._timers: Timers | None = None
+        self._revisions: dict[tuple[str, str], Deployment] = {}
+        self._stopped = asyncio.Event()
+        self._story_flush: asyncio.TimerHandle | None = None
+
+    @property
+    def ring(self) -> Ring:
+        """The ring; there is one from `open` on."""
+        assert self._ring is not None, "the control plane is not open"
+        return self._ring
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The sandbox; there is one from `open` on."""
+        assert self._sandbox is not None, "the control plane is not open"
+        return self._sandbox
+
+    @property
+    def level(self) -> Level:
+        """What the machine allows; known from `open` on."""
+        assert self._level is not None, "the control plane is not open"
+        return self._level
+
+    # Life --------------------------------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> Level:
+        """Open the sandbox and be ready for functions. Raises what `open_sandbox` raises, and OSError for a story that cannot be written."""
+        loop = asyncio.get_running_loop()
+        self._sandbox = await self._open_sandbox(self._report, self._on_output)
+        level = self._level = self._sandbox.level
+        policy = self.policy if level.freezer != "off" else msgspec.structs.replace(self.policy, freeze=False)
+        self.policy = policy
+        story = None
+        if self._story_path is not None:
+            story = StoryWriter.create(self._story_path, version=__version__, started_at=self.clock.now(), level=level_record(level))
+            self._story_flush = loop.call_later(STORY_FLUSH_S, self._flush_story, loop)
+        fleet = Fleet(policy, Random(SystemRandom().getrandbits(64)))
+        ring = self._ring = Ring(fleet, self.clock, self._ladder(), story)
+        self._timers = Timers(loop, self.clock.now, ring.fire)
+        self.telemetry = TelemetryHub(self.clock, self._sandbox)
+        return level
+
+    async def close(self) -> None:
+        """Shut every environment down within AWS's budgets, answer whoever waits, and leave nothing behind. Safe to call twice."""
+        if self._sandbox is None:
+            return
+        if self._ring is not None and not self._stopped.is_set():
+            self.ring.feed(ShutdownRequested())
+            try:
+                await asyncio.wait_for(self._stopped.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                self.note(f"{len(self.hosts)} environments did not stop within {STOP_TIMEOUT_S:.0f} s and were killed")
+        self.invokers.abandon_all("Frostline is shutting down.")
+        if self._timers is not None:
+            self._timers.close()
+        self.telemetry.close()
+        for host in self.hosts.values():
+            host.close()
+        self.hosts.clear()
+        sandbox, self._sandbox = self._sandbox, None
+        await sandbox.close()
+        if self._story_flush is not None:
+            self._story_flush.cancel()
+        if self._ring is not None and self._ring.story is not None:
+            self._ring.story.close()
+            if self._ring.story.failed is not None:
+                self.note(self._ring.story.failed)
+
+    def _flush_story(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._ring is not None and self._ring.story is not None:
+            self._ring.story.flush()
+        self._story_flush = loop.call_later(STORY_FLUSH_S, self._flush_story, loop)
+
+    # Functions and invocations -----------------------------------------------------------------------------------------------------------
+
+    def deploy(self, project: Project) -> None:
+        """Make the project's functions the ones there are: new ones appear, changed ones are replaced, missing ones go."""
+        names = {deployment.function.name for deployment in project.functions}
+        for name in [name for name in self.deployments if name not in names]:
+            del self.deployments[name]
+            self.ring.feed(FunctionRemoved(name))
+        for deployment in project.functions:
+            self.deploy_one(deployment)
+
+    def deploy_one(self, deployment: Deployment) -> None:
+        """Add or replace one function."""
+        function = deployment.function
+        known = self.deployments.get(function.name)
+        if known is not None and known.function.revision == function.revision:
+            return
+        self.deployments[function.name] = deployment
+        self._revisions = {key: value for key, value in self._revisions.items() if self._in_use(value)}
+        self._revisions[function.name, function.revision] = deployment
+        self.ring.feed(FunctionDeployed(function))
+
+    def _in_use(self, deployment: Deployment) -> bool:
+        current = self.deployments.get(deployment.function.name)
+        return deployment is current or any(host.deployment is deployment for host in self.hosts.values())
+
+    def invoke(self, arrived: InvocationArrived, invoker: Invoker) -> None:
+        """Invoke a function; the invoker is told what becomes of it."""
+        self.invokers.add(arrived.request_id, invoker)
+        self.ring.feed(arrived)
+
+    async def call(self, function: str, payload: bytes, *, tail: bool = False, client_context: str | None = None) -> tuple[str, Outcome]:
+        """Invoke and wait: the request id, and how it ended."""
+        request_id = str(uuid.uuid4())
+        invoker = FutureInvoker()
+        self.invoke(
+            InvocationArrived(function=function, request_id=request_id, payload=Payload(payload), tail=tail, client_context=client_context), invoker
+        )
+        return request_id, await invoker.outcome
+
+    # What the sandbox reports ------------------------------------------------------------------------------------------------------------
+
+    def _report(self, event: SandboxEvent) -> None:
+        host = self.hosts.get(event.environment)
+        if isinstance(event, EnvironmentStarted):
+            self._starting = spawn(self._started(event), f"environment {event.environment} starts")
+            return
+        if isinstance(event, ProcessExited) and host is not None:
+            self.sandbox.drain_output(event.environment)
+            host.flush(event.process)
+            self._sample_memory(host)
+        if isinstance(event, EnvironmentFreezeFailed):
+            self.note(f"environment {event.environment} could not be frozen: {event.reason}")
+        if isinstance(event, EnvironmentStartFailed):
+            self.note(f"an environment could not be started: {event.reason}")
+        self.ring.feed(event)
+        if isinstance(event, EnvironmentGone | EnvironmentStartFailed):
+            self._forget(event.environment)
+
+    async def _started(self, event: EnvironmentStarted) -> None:
+        host = self.hosts.get(event.environment)
+        if host is None or self._sandbox is None:
+            return
+        await host.serve(self.sandbox.ports(event.environment))
+        self.ring.feed(event)
+
+    def _forget(self, environment: str) -> None:
+        host = self.hosts.pop(environment, None)
+        if host is not None:
+            host.close()
+        self.telemetry.forget(environment)
+        if self._timers is not None:
+            self._timers.cancel(environment)
+
+    def _on_output(self, environment: str, process: str, kind: Literal["text", "frames"], data: bytes) -> None:
+        host = self.hosts.get(environment)
+        if host is not None:
+            host.output(process, kind, data)
+
+    def _before_events(self, host: Host) -> None:
+        """A process spoke on its API: what it logged before that comes first, and its memory is looked at."""
+        self.sandbox.drain_output(host.environment)
+        self._sample_memory(host)
+
+    def _sample_memory(self, host: Host) -> None:
+        peak = self.sandbox.memory_peak_mb(host.environment)
+        if peak is not None and peak != host.memory_peak_mb:
+            host.memory_peak_mb = peak
+            self.ring.feed(MemorySampled(host.environment, peak))
+
+    # The ladder --------------------------------------------------------------------------------------------------------------------------
+
+    def _ladder(self) -> Ladder:
+        sandbox = self.sandbox
+        return {
+            do.StartEnvironment: self._start_environment,
+            do.StartProcess: self._start_process,
+            do.OpenGate: self._open_gate,
+            do.SignalProcess: lambda e: sandbox.signal(e.environment, e.process, signal.Signals[e.signal]),
+            do.KillProcesses: lambda e: sandbox.kill_processes(e.environment),
+            do.FreezeEnvironment: lambda e: sandbox.freeze(e.environment),
+            do.ThawEnvironment: lambda e: sandbox.thaw(e.environment),
+            do.DestroyEnvironment: lambda e: sandbox.destroy(e.environment),
+            do.Answer: lambda e: self.exchanges.answer(e.exchange, e.reply),
+            do.Resolve: lambda e: self.invokers.resolve(e.request_id, e.outcome),
+            do.StreamStart: self.invokers.stream_start,
+            do.StreamChunk: self.invokers.stream_chunk,
+            do.StreamEnd: self.invokers.stream_end,
+            do.Emit: self._emit,
+            do.OpenTelemetry: lambda e: self.telemetry.open(e),
+            do.CloseTelemetry: lambda e: self.telemetry.finish(e.environment),
+            do.Transition: lambda e: self.telemetry.moved(e.environment, e.after),
+            do.SetTimer: lambda e: self._timers.set(e.timer, e.at) if self._timers is not None else None,
+            do.CancelTimer: lambda e: self._timers.cancel(e.timer) if self._timers is not None else None,
+            do.Stopped: self._on_stopped,
+        }
+
+    def _start_environment(self, effect: do.StartEnvironment) -> None:
+        deployment = self._revisions[effect.function, effect.revision]
+        environment = effect.environment
+        self.hosts[environment] = Host(environment, deployment, effect.log_stream, self.exchanges, self.ring.feed, self._before_events)
+        function, launch = deployment.function, deployment.launch
+        self.sandbox.start(
+            Blueprint(
+                environment=environment,
+                code=deployment.code,
+                layers=deployment.layers,
+                runtime=launch.runtime_dir,
+                extra_read_only=launch.read_only,
+                tmp_mb=function.ephemeral_mb,
+                memory_mb=function.memory_mb,
+            )
+        )
+
+    def _start_process(self, effect: do.StartProcess) -> None:
+        host = self.hosts[effect.environment]
+        launch = host.deployment.launch
+        if effect.process == "runtime" and effect.gated and not launch.gate:
+            host.deferred.add(effect.process)
+            return
+        self._run(host, effect.process)
+        if effect.process == "runtime" and launch.gate and not effect.gated:
+            self.sandbox.open_gate(effect.environment, effect.process)
+
+    def _run(self, host: Host, process: str) -> None:
+        deployment, ports = host.deployment, host.ports
+        assert ports is not None
+        function, launch = deployment.function, deployment.launch
+        seen = self.sandbox.paths(host.environment)
+        paths = Paths(task=seen.task, opt=seen.opt, runtime=seen.runtime)
+        if process == "runtime":
+            argv = launch.command(paths)
+            variables = runtime_environment(function, launch, api=ports.api_address, log_stream=host.log_stream, paths=paths)
+        else:
+            argv = (f"{paths.opt}/extensions/{process.removeprefix('extension:')}",)
+            variables = extension_environment(function, api=ports.api_address, paths=paths)
+        self.sandbox.run(
+            host.environment,
+            ProcessSpec(
+                name=process,
+                argv=argv,
+                env=variables,
+                cwd=paths.task,
+                gate=process == "runtime" and launch.gate,
+                telemetry_log=process == "runtime" and function.runtime.startswith(FRAMED_RUNTIMES),
+            ),
+        )
+
+    def _open_gate(self, effect: do.OpenGate) -> None:
+        host = self.hosts[effect.environment]
+        if effect.process in host.deferred:
+            host.deferred.discard(effect.process)
+            self._run(host, effect.process)
+        else:
+            self.sandbox.open_gate(effect.environment, effect.process)
+
+    def _emit(self, effect: do.Emit) -> None:
+        self.telemetry.emit(effect)
+        if effect.text is None:
+            return
+        host = self.hosts.get(effect.environment)
+        self.logs.add(
+            LogLine(
+                time=effect.time,
+                function=effect.function,
+                log_stream=host.log_stream if host is not None else "",
+                environment=effect.environment,
+                request_id=effect.request_id,
+                type=effect.type,
+                text=effect.text,
+            )
+        )
+
+    def _on_stopped(self, effect: do.Stopped) -> None:
+        if effect.unfinished_asynchronous:
+            self.note(
+                f"{effect.unfinished_asynchronous} asynchronous invocations were waiting for another attempt and are lost: the queue is in memory only"
+            )
+        self._stopped.set()

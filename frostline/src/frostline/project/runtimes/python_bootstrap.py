@@ -1,0 +1,72 @@
+"""Starts a Python function: `/var/runtime/bootstrap.py` inside an execution environment.
+
+Runs under the function's own interpreter (3.8 or newer), which is not Frostline's. With the argument `gate` it imports AWS's runtime client, which is
+most of a cold start, and then waits at file descriptor 3 for one byte. Nothing of the function is imported, or even on `sys.path`, before that.
+
+The function's own packages must win over the runtime's: on AWS `/var/task` comes first on `sys.path`. So if the function or a layer brings a module
+that was imported here from elsewhere (its own `simplejson`, say), the process starts over and waits with nothing imported (`bare-gate`).
+"""
+
+import os
+import sys
+
+_AT_START = {name.partition(".")[0] for name in sys.modules}
+
+
+def _wait_at_gate():
+    try:
+        opened = os.read(3, 1)
+    finally:
+        os.close(3)
+    if not opened:
+        # Whoever held the gate is gone.
+        os._exit(0)
+
+
+def _user_directories(opt):
+    version = "python%d.%d" % sys.version_info[:2]
+    return [os.environ["LAMBDA_TASK_ROOT"], opt + "/python/lib/" + version + "/site-packages", opt + "/python"]
+
+
+def _modules_in(directories):
+    found = set()
+    for directory in directories:
+        try:
+            found.update(name.partition(".")[0] for name in os.listdir(directory))
+        except OSError:
+            pass
+    return found
+
+
+def main():
+    opt, *gate = sys.argv[1:]
+    del sys.argv[1:]
+    directories = _user_directories(opt)
+    if gate == ["gate"]:
+        import awslambdaric.__main__ as client
+
+        imported = {name.partition(".")[0] for name in sys.modules} - _AT_START
+        if imported & _modules_in(directories):
+            os.execv(sys.executable, [sys.executable, sys.argv[0], opt, "bare-gate"])
+    if gate:
+        _wait_at_gate()
+
+    import site
+
+    position = 0
+    for directory in directories:
+        # As AWS's bootstrap does it: `.pth` files in the function's own directory are honoured.
+        before = len(sys.path)
+        site.addsitedir(directory)
+        added = sys.path[before:]
+        sys.path[before:] = []
+        sys.path[position:position] = added
+        position += len(added)
+
+    import awslambdaric.__main__ as client
+
+    client.main([sys.argv[0], os.environ["_HANDLER"]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""The main process's side of the router: starts its two processes, attaches environments, and notices when one of them is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from .channel import Channel
+from .messages import AnyMessage, Attach, Attached, AttachFailed, Denied, Detach, Failed, Forget, OwnPorts, Ready, Serve
+
+OPEN_TIMEOUT_S = 15.0
+"""Both processes are there within a few tenths of a second on an idle machine."""
+
+CLOSE_TIMEOUT_S = 2.0
+"""They end at end-of-file; what has not ended by then is killed."""
+
+PROGRAM = str(Path(__file__).with_name("__main__.py"))
+
+
+class RouterError(Exception):
+    """There is no router, or it could not do something. The text is a sentence for a person."""
+
+
+class Spawn(Protocol):
+    """Starts a process for the router."""
+
+    async def __call__(self, argv: list[str], fds: list[int], new_netns: bool) -> int:
+        """Execute `argv` with `fds` as descriptors 3, 4, ...; answer its process id.
+
+        With `new_netns`: in a fresh network namespace where it has CAP_NET_ADMIN, CAP_NET_RAW and CAP_NET_BIND_SERVICE, and with
+        CAP_SYS_ADMIN and CAP_NET_ADMIN over the environments' network namespaces (being root in the user namespace that owns them, or in
+        one above it). Without: in the machine's own network. The caller closes its descriptors when this returns.
+        """
+
+
+class Router:
+    """The router of one sandbox. Everything is called in the event loop's thread.
+
+    `on_lost(reason)` is called at most once, when either process ended without being asked to: environments have no way out from then on.
+    `on_denied(environment, destination, reason)` is called when a function dialed what it may not, once for each destination.
+    `allow` are ports of Frostline's own (see `protect`) that functions may reach all the same.
+    """
+
+    def __init__(
+        self,
+        on_lost: Callable[[str], None],
+        on_denied: Callable[[str, str, str], None] | None = None,
+        allow: Iterable[int] = (),
+        nft: str = "nft",
+    ) -> None:
+        self._on_lost = on_lost
+        self._on_denied = on_denied
+        self._allow = frozenset(allow)
+        self._nft = nft
+        self._own_ports: frozenset[int] = frozenset()
+        self._helpers: dict[str, _Helper] = {}
+        self._pending: dict[str, Callable[[Exception | None], None]] = {}
+        self._addresses: dict[str, str] = {}
+        self._opened: asyncio.Future[None] | None = None
+        self._usable = False
+
+    async def open(self, spawn: Spawn) -> None:
+        """Start both processes. Raises RouterError when there can be no router here, and what `spawn` raises; nothing runs on then."""
+        if self._helpers:
+            raise RouterError("the router is open already")
+        self._opened = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.gather(
+                self._start(spawn, "lab", [self._nft], new_netns=True),
+                self._start(spawn, "dialer", [], new_netns=False),
+            )
+            async with asyncio.timeout(OPEN_TIMEOUT_S):
+                await self._opened
+        except TimeoutError:
+            await self.close()
+            raise RouterError(f"the lab's router was not ready after {OPEN_TIMEOUT_S:.0f} s") from None
+        except BaseException:
+            await self.close()
+            raise
+        self._usable = True
+
+    async def _start(self, spawn: Spawn, role: str, arguments: list[str], new_netns: bool) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        helper = _Helper(role)
+        helper.channel = Channel(ours, self._told, lambda: self._ended(helper))
+        self._helpers[role] = helper
+        with theirs:
+            helper.pid = await spawn([sys.executable, PROGRAM, role, *arguments], [theirs.fileno()], new_netns=new_netns)
+
+    def attach(self, environment: str, netns_fd: int, done: Callable[[Exception | None], None]) -> None:
+        """Give an environment's network namespace its way out. The caller keeps `netns_fd`.
+
+        `done` is called later, with None or with a RouterError, and always exactly once.
+        """
+        if not self._usable or environment in self._pending:
+            reason = "there is no router" if not self._usable else f"environment {environment} is being attached already"
+            asyncio.get_running_loop().call_soon(done, RouterError(reason))
+            return
+        self._pending[environment] = done
+        self._helpers["lab"].channel.send(Attach(environment), [netns_fd])
+
+    def detach(self, environment: str) -> None:
+        """The environment is gone: its veth, its address and its connections go too. Unknown environments are ignored."""
+        if not self._usable:
+            return
+        self._helpers["lab"].channel.send(Detach(environment))
+        address = self._addresses.pop(environment, None)
+        if address is not None:
+            self._helpers["dialer"].channel.send(Forget(address))
+
+    def protect(self, ports: Iterable[int]) -> None:
+        """Name the TCP ports at which Frostline itself listens on this machine; functions are kept from them, but for those in `allow`.
+
+        Replaces what was named before, and may be called at any time.
+        """
+        self._own_ports = frozenset(ports) - self._allow
+        if self._usable:
+            self._send_own_ports()
+
+    async def close(self) -> None:
+        """End both processes and wait until they have ended. Safe to call twice, and while `open` is under way."""
+        self._usable = False
+        helpers = list(self._helpers.values())
+        self._helpers.clear()
+        for helper in helpers:
+            helper.closing = True
+            with suppress(OSError):
+                helper.channel.finish()
+        self._fail_pending(RouterError("the router was closed"))
+        await asyncio.gather(*(helper.wait() for helper in helpers))
+
+    def _send_own_ports(self) -> None:
+        self._helpers["dialer"].channel.send(OwnPorts(tuple(sorted(self._own_ports))))
+
+    def _told(self, message: AnyMessage, fds: list[int]) -> None:
+        match message:
+            case Ready() if fds:
+                # The lab's: the dialer takes over its sockets, and must know what to deny before the first connection.
+                if "dialer" in self._helpers:
+                    self._send_own_ports()
+                    self._helpers["dialer"].channel.send(Serve(), fds)
+                for fd in fds:
+                    os.close(fd)
+            case Ready():
+                self._settle(None)
+            case Failed(reason):
+                self._lose(reason)
+            case Attached(environment, address):
+                self._addresses[environment] = address
+                self._answer(environment, None)
+            case AttachFailed(environment, reason):
+                self._answer(environment, RouterError(f"environment {environment} could not be attached to the network: {reason}"))
+            case Denied(address, destination, reason):
+                who = next((name for name, known in self._addresses.items() if known == address), None)
+                if self._on_denied is not None and who is not None:
+                    self._on_denied(who, destination, reason)
+            case _:
+                raise RuntimeError(f"the router said {message!r}")
+
+    def _answer(self, environment: str, error: Exception | None) -> None:
+        done = self._pending.pop(environment, None)
+        if done is not None:
+            done(error)
+
+    def _ended(self, helper: _Helper) -> None:
+        helper.ended.set()
+        if not helper.closing:
+            self._lose(f"the {helper.role} process of the lab's router ended unexpectedly")
+
+    def _lose(self, reason: str) -> None:
+        """Either process is nothing without the other."""
+        was_usable, self._usable = self._usable, False
+        for helper in self._helpers.values():
+            helper.closing = True
+            with suppress(OSError):
+                helper.channel.finish()
+        self._settle(RouterError(reason))
+        self._fail_pending(RouterError(reason))
+        if was_usable:
+            self._on_lost(reason)
+
+    def _settle(self, error: RouterError | None) -> None:
+        if self._opened is not None and not self._opened.done():
+            if error is None:
+                self._opened.set_result(None)
+            else:
+                self._opened.set_exception(error)
+
+    def _fail_pending(self, error: RouterError) -> None:
+        pending, self._pending = self._pending, {}
+        for done in pending.values():
+            done(error)
+
+
+class _Helper:
+    """One of the two processes."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.channel: Channel
+        self.pid: int | None = None
+        self.closing = False
+        self.ended = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Until it has let go of its socket, by itself or killed. Reaping it is its parent's business."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.ended.wait()
+        except TimeoutError:
+            # It still holds its socket, so the number is still its own.
+            if self.pid is not None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, signal.SIGKILL)
+        self.channel.close()

@@ -1,0 +1,123 @@
+"""What the main process, the lab process and the dialer say to each other: JSON over SOCK_SEQPACKET, descriptors beside it (SCM_RIGHTS).
+
+One datagram is one message, so there is no framing to get wrong, and the end of either process is an end-of-file at the other.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+CONTROL_FD = 3
+"""The descriptor at which both processes find their control socket: the first after the standard three."""
+
+MAX_MESSAGE = 65_536
+"""Bytes. The longest real message is a reason in a sentence or a list of ports."""
+
+MAX_FDS = 8
+
+
+class Message(Struct, frozen=True, tag_field="message", tag=True):
+    """Base of all messages."""
+
+
+class Attach(Message, frozen=True):
+    """To the lab: give an environment its veth. One descriptor: its network namespace. Answer: Attached or AttachFailed."""
+
+    environment: str
+
+
+class Attached(Message, frozen=True):
+    environment: str
+    address: str
+
+
+class AttachFailed(Message, frozen=True):
+    environment: str
+    reason: str
+
+
+class Detach(Message, frozen=True):
+    """To the lab: the environment is gone, or is to have no network any more. No answer."""
+
+    environment: str
+
+
+class Ready(Message, frozen=True):
+    """From both, once. The lab's brings three descriptors, to be handed on in `Serve`."""
+
+
+class Failed(Message, frozen=True):
+    """From both, last: why it ends."""
+
+    reason: str
+
+
+class Serve(Message, frozen=True):
+    """To the dialer, first: listener for steered TCP, UDP socket and TCP listener of the name server, in this order. Answer: Ready."""
+
+
+class OwnPorts(Message, frozen=True):
+    """To the dialer: the TCP ports on this machine's own addresses that functions may not reach; replaces the list before."""
+
+    ports: tuple[int, ...]
+
+
+class Forget(Message, frozen=True):
+    """To the dialer: the environment with this address has no network any more; end its connections."""
+
+    address: str
+
+
+class Denied(Message, frozen=True):
+    """From the dialer: it refused to dial. Once for each environment and destination."""
+
+    address: str
+    destination: str
+    reason: str
+
+
+AnyMessage = Attach | Attached | AttachFailed | Detach | Ready | Failed | Serve | OwnPorts | Forget | Denied
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(AnyMessage)
+
+
+def send(sock: socket.socket, message: AnyMessage, fds: Iterable[int] = ()) -> None:
+    """Send one message. Raises BlockingIOError when the socket is non-blocking and full, OSError when nobody is left to read."""
+    rights = array.array("i", fds)
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else []
+    sock.sendmsg([_encoder.encode(message)], ancillary, socket.MSG_NOSIGNAL)
+
+
+def receive(sock: socket.socket) -> tuple[AnyMessage, list[int]] | None:
+    """Receive one message and its descriptors, which are the caller's now; None at end-of-file.
+
+    Raises BlockingIOError when the socket is non-blocking and empty, msgspec.MsgspecError on a message that is none,
+    OSError when descriptors were lost on the way.
+    """
+    descriptors = array.array("i")
+    space = socket.CMSG_SPACE(MAX_FDS * descriptors.itemsize)
+    try:
+        data, ancillary, flags, _ = sock.recvmsg(MAX_MESSAGE, space, socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:
+        # The peer ended with our messages unread.
+        return None
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    if not data:
+        return None
+    try:
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise OSError("a message or its descriptors were cut short: this process has too many open files (see `ulimit -n`)")
+        return _decoder.decode(data), list(descriptors)
+    except (OSError, msgspec.MsgspecError):
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise

@@ -1,0 +1,236 @@
+"""Birth, attachment and death of the router, against the real kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from frostline.sandbox.router import HOST_ADDRESS
+from frostline.sandbox.router.client import Router, RouterError
+
+from tests.sandbox.router.conftest import Lab
+from tests.sandbox.router.machine import SOURCES, Machine
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+
+
+def pids(lab: Lab) -> dict[str, int]:
+    return {role: helper.pid for role, helper in lab.router._helpers.items() if helper.pid is not None}
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process that is somebody else's child has ended."""
+    descriptor = os.pidfd_open(pid)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(descriptor, ended.set)
+    try:
+        await asyncio.wait_for(ended.wait(), 5)
+    finally:
+        asyncio.get_running_loop().remove_reader(descriptor)
+        os.close(descriptor)
+
+
+async def test_closing_ends_both_processes(lab: Lab) -> None:
+    await lab.router.open(lab.machine.spawn)
+    watched = [asyncio.create_task(gone(pid)) for pid in pids(lab).values()]
+    await asyncio.sleep(0)
+    await lab.router.close()
+    await asyncio.gather(*watched)
+    await lab.router.close()
+    assert lab.lost == []
+
+
+@pytest.mark.parametrize("role", ["lab", "dialer"])
+async def test_the_death_of_either_process_is_told_once_and_ends_the_other(lab: Lab, role: str) -> None:
+    await lab.router.open(lab.machine.spawn)
+    victims = pids(lab)
+    other = asyncio.create_task(gone(victims["dialer" if role == "lab" else "lab"]))
+    await asyncio.sleep(0)
+    os.kill(victims[role], signal.SIGKILL)
+    await asyncio.wait_for(lab.lost_event.wait(), 5)
+    await other
+    assert lab.lost == [f"the {role} process of the lab's router ended unexpectedly"]
+
+
+async def test_attaching_without_a_router_fails_with_a_sentence(lab: Lab) -> None:
+    namespace = lab.machine.namespace()
+    error = await lab.attach("e", namespace)
+    assert isinstance(error, RouterError)
+    assert str(error) == "there is no router"
+
+
+async def test_an_attachment_under_way_is_answered_when_the_router_is_lost(lab: Lab) -> None:
+    await lab.router.open(lab.machine.spawn)
+    os.kill(pids(lab)["lab"], signal.SIGSTOP)
+    answer = asyncio.create_task(lab.attach("e", lab.machine.namespace()))
+    await asyncio.sleep(0)
+    os.kill(pids(lab)["lab"], signal.SIGKILL)
+    assert isinstance(await answer, RouterError)
+
+
+async def test_closing_kills_a_process_that_does_not_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frostline.sandbox.router.client.CLOSE_TIMEOUT_S", 0.1)
+    await lab.router.open(lab.machine.spawn)
+    stopped = pids(lab)["lab"]
+    os.kill(stopped, signal.SIGSTOP)
+    watched = asyncio.create_task(gone(stopped))
+    await asyncio.sleep(0)
+    await lab.router.close()
+    await watched
+
+
+async def test_without_nft_opening_says_what_to_install(machine: Machine) -> None:
+    router = Router(lambda _: None, nft="nft-that-is-not-there")
+    with pytest.raises(RouterError, match=r"'nft-that-is-not-there' was not found: install nftables .*apt-get install nftables"):
+        await router.open(machine.spawn)
+
+
+async def test_rules_that_nft_refuses_say_what_the_kernel_lacks(machine: Machine, tmp_path: Path) -> None:
+    nft = tmp_path / "nft"
+    nft.write_text("#!/bin/sh\necho 'Error: Could not process rule: No such file or directory' >&2\nexit 1\n")
+    nft.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    router = Router(lambda _: None, nft=str(nft))
+    with pytest.raises(RouterError, match=r"refused the router's rules \(Error: .*No such file or directory\): .*TPROXY"):
+        await router.open(machine.spawn)
+
+
+async def test_a_spawn_that_fails_leaves_nothing_running(machine: Machine) -> None:
+    """The error is the spawner's own."""
+    spawned: list[int] = []
+
+    async def spawn(argv: list[str], fds: list[int], new_netns: bool) -> int:
+        if not new_netns:
+            raise PermissionError("no more processes for you")
+        spawned.append(await machine.spawn(argv, fds, new_netns))
+        return spawned[0]
+
+    router = Router(lambda _: None)
+    with pytest.raises(PermissionError):
+        await router.open(spawn)
+    assert not Path(f"/proc/{spawned[0]}/fd/3").exists() or await _is_gone(spawned[0])
+
+
+async def _is_gone(pid: int) -> bool:
+    await gone(pid)
+    return True
+
+
+async def test_opening_gives_up_on_processes_that_say_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frostline.sandbox.router.client.OPEN_TIMEOUT_S", 0.1)
+
+    async def spawn(argv: list[str], fds: list[int], new_netns: bool) -> int:
+        assert argv
+        return await machine.spawn(["cat"], fds, new_netns)
+
+    router = Router(lambda _: None)
+    monkeypatch.setattr("frostline.sandbox.router.client.CLOSE_TIMEOUT_S", 0.1)
+    with pytest.raises(RouterError, match="not ready"):
+        await router.open(spawn)
+
+
+async def test_an_environment_is_attached_once(lab: Lab) -> None:
+    await lab.router.open(lab.machine.spawn)
+    namespace = await lab.environment("e")
+    error = await lab.attach("e", namespace)
+    assert str(error) == "environment e could not be attached to the network: it is attached already"
+
+
+async def test_an_environment_can_be_detached_and_attached_again(lab: Lab) -> None:
+    """At once: the old link may still be waiting for its deletion."""
+    await lab.router.open(lab.machine.spawn)
+    namespace = await lab.environment("e")
+    for _ in range(5):
+        lab.router.detach("e")
+        assert await lab.attach("e", namespace) is None
+    lab.router.detach("nobody")
+
+
+async def test_what_is_no_network_namespace_cannot_be_attached(lab: Lab) -> None:
+    await lab.router.open(lab.machine.spawn)
+    answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    with Path(os.devnull).open() as file:
+        lab.router.attach("e", file.fileno(), answer.set_result)
+        error = await answer
+    assert str(error).startswith("environment e could not be attached to the network: could not create the veth env1: ")
+    assert lab.lost == []
+
+
+async def test_detaching_ends_the_environments_connections(lab: Lab) -> None:
+    await lab.router.open(lab.machine.spawn)
+    namespace = await lab.environment("e")
+    ended = asyncio.get_running_loop().create_future()
+
+    async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"x")
+        try:
+            ended.set_result(await reader.read(1))
+        except ConnectionError as error:
+            ended.set_result(error)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(watch, "127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    with namespace.socket() as sock:
+        await loop.sock_connect(sock, (HOST_ADDRESS, server.sockets[0].getsockname()[1]))
+        assert await loop.sock_recv(sock, 1) == b"x"
+        lab.router.detach("e")
+        assert isinstance(await asyncio.wait_for(ended, 5), ConnectionResetError)
+    server.close()
+
+
+async def test_an_environment_may_die_attached(lab: Lab) -> None:
+    """Its veth vanishes with its namespace; detaching it then is no error, and the next one is attached."""
+    await lab.router.open(lab.machine.spawn)
+    for number in range(3):
+        namespace = await lab.environment(f"e{number}")
+        lab.machine.end(namespace)
+        await gone(namespace.pid)
+        lab.router.detach(f"e{number}")
+    assert lab.lost == []
+
+
+MAIN = """
+import asyncio, json, sys
+sys.path[:0] = {paths!r}
+from frostline.sandbox.router.client import Router
+from tests.sandbox.router.machine import Machine
+
+async def main():
+    router = Router(print)
+    await router.open(Machine({user!r}).spawn)
+    print(json.dumps([helper.pid for helper in router._helpers.values()]), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_both_processes_end_when_the_main_process_is_killed(machine: Machine) -> None:
+    paths = [SOURCES, str(Path(SOURCES).parents[1])]
+    program = MAIN.format(paths=paths, user=machine.user)
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as main:
+        assert main.stdout is not None
+        line = await asyncio.to_thread(main.stdout.readline)
+        watched = [asyncio.create_task(gone(pid)) for pid in json.loads(line)]
+        await asyncio.sleep(0)
+        main.kill()
+        await asyncio.gather(*watched)
+
+
+async def test_ctrl_c_in_the_terminal_does_not_end_the_router(lab: Lab) -> None:
+    await lab.router.open(lab.machine.spawn)
+    for pid in pids(lab).values():
+        os.kill(pid, signal.SIGINT)
+    namespace = await lab.environment("e")
+    with namespace.socket(socket.SOCK_DGRAM) as sock:
+        assert sock.connect_ex((HOST_ADDRESS, 9)) == 0
+    assert lab.lost == []
