@@ -1,7 +1,7 @@
 """The benches' client: HTTP/1.1 over kept-alive sockets, as lean as Python allows, the same for every server.
 
-A convenient client costs more per request than the servers measured here, and would hide the difference between them. This one sends bytes prepared in
-advance and reads no more of an answer than it takes to know that it is complete and that it is right.
+A convenient client costs more per request than the servers measured here, and would hide the difference between them. This one sends
+bytes prepared in advance and reads no more of an answer than it takes to know that it is complete and that it is right.
 """
 
 from __future__ import annotations
@@ -53,9 +53,8 @@ def body_if_complete(data: bytes) -> bytes | None:
 class Client:
     """One caller with one connection, which waits for each answer."""
 
-    def __init__(self, port: int, payload: bytes = b"{}") -> None:
-        self._port = port
-        self._request = request_bytes(port, payload)
+    def __init__(self, port: int, payload: bytes = b"{}", path: str = INVOKE_PATH) -> None:
+        self._request = request_bytes(port, payload, path)
         self._socket = _connect(port)
 
     def close(self) -> None:
@@ -66,13 +65,8 @@ class Client:
         """Invoke once; returns the seconds it took. Raises `WrongAnswer`."""
         began = time.perf_counter()
         self._socket.sendall(self._request)
-        self._receive()
+        _receive(self._socket)
         return time.perf_counter() - began
-
-    def ask(self, payload: bytes) -> bytes:
-        """Invoke once with this payload and return the answer's body. Raises `WrongAnswer`."""
-        self._socket.sendall(request_bytes(self._port, payload))
-        return self._receive()
 
     def back_to_back(self, seconds: float) -> list[float]:
         """Invoke again and again for so many seconds; returns how long each took."""
@@ -82,16 +76,17 @@ class Client:
             latencies.append(self.invoke())
         return latencies
 
-    def _receive(self) -> bytes:
-        data = b""
-        while True:
-            chunk = self._socket.recv(65536)
-            if not chunk:
-                raise WrongAnswer(f"the connection was closed after {data[:500]!r}")
-            data += chunk
-            body = body_if_complete(data)
-            if body is not None:
-                return body
+
+def _receive(connection: socket.socket) -> bytes:
+    data = b""
+    while True:
+        chunk = connection.recv(65536)
+        if not chunk:
+            raise WrongAnswer(f"the connection was closed after {data[:500]!r}")
+        data += chunk
+        body = body_if_complete(data)
+        if body is not None:
+            return body
 
 
 @dataclass(frozen=True)
@@ -117,18 +112,17 @@ def many_clients(port: int, clients: int, *, seconds: float | None = None, paylo
         end = began + (seconds or 0.0)
         sent_at: dict[socket.socket, float] = {}
         received: dict[socket.socket, bytes] = {}
-        for each in sockets:
-            selector.register(each, selectors.EVENT_READ)
-            sent_at[each] = time.perf_counter()
-            each.sendall(request)
-            received[each] = b""
+        for one in sockets:
+            selector.register(one, selectors.EVENT_READ, one)
+            sent_at[one] = time.perf_counter()
+            one.sendall(request)
+            received[one] = b""
         while sent_at:
             readable = selector.select(ANSWER_WITHIN_S * 5)
             if not readable:
                 raise WrongAnswer(f"{len(sent_at)} of {clients} clients have had no answer for {ANSWER_WITHIN_S * 5:.0f} s")
             for key, _ in readable:
-                each = key.fileobj
-                assert isinstance(each, socket.socket)
+                each: socket.socket = key.data
                 chunk = each.recv(65536)
                 if not chunk:
                     raise WrongAnswer(f"the connection was closed after {received[each][:500]!r}")
@@ -144,8 +138,8 @@ def many_clients(port: int, clients: int, *, seconds: float | None = None, paylo
                     sent_at[each] = now
                     each.sendall(request)
         took = time.perf_counter() - began
-    for each in sockets:
-        each.close()
+    for one in sockets:
+        one.close()
     return Burst(latencies, bodies, took)
 
 

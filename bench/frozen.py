@@ -1,4 +1,4 @@
-"""Many frozen environments at once: what each costs in memory, how long all take to freeze and to thaw, and that they use no processor time."""
+"""Many frozen environments at once: the memory of each, how long all take to freeze and to thaw, and what processor time they use."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def _memory(server: Server) -> tuple[int, int]:
 def _hold(server: Server, environments: int, seconds: float | None = None) -> int:
     """Invoke so many at once that each needs an environment of its own; returns how many environments answered.
 
-    Every invocation sleeps until the same moment. When the last environment starts after that moment, an earlier one serves twice; then again, with
-    more time.
+    Every invocation sleeps until the same moment. When the last environment starts after that moment, an earlier one serves twice;
+    then again, with more time.
     """
     wait = seconds or max(10.0, environments * 0.2)
     while True:
         burst = many_clients(server.port, environments, payload=json.dumps({"until": time.time() + wait}).encode())
-        streams = {body for body in burst.bodies}
+        streams = set(burst.bodies)
         if len(streams) == environments or seconds is not None:
             return len(streams)
         if wait > 300:

@@ -4,9 +4,9 @@
     .venv/bin/python bench/invoke.py --json     one object
     .venv/bin/python bench/invoke.py --peers    @vercel/fun and serverless-offline as well (from npm)
 
-Frostline freezes its environments throughout; RIE does not freeze. Times are milliseconds at the median, rates are invocations a second. Servers take
-turns (frostline, RIE, frostline, RIE), so that a machine that grows slower is slow for both; no figure here is compared with one of another day.
-`ratio` is above 1 where frostline is better.
+Frostline freezes its environments throughout; RIE does not freeze. Times are milliseconds at the median, rates are invocations a second.
+Servers take turns (frostline, RIE, frostline, RIE), so that a machine that grows slower is slow for both; no figure here is compared with
+one of another day. `ratio` is above 1 where frostline is better.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ IDLE_S = 0.05
 SETTLE_S = 1.0
 """How long a fresh server is left alone before its cold start is measured: a developer's first invocation never comes at once."""
 
+NEVER_FROZEN = "frostline_never_frozen"
+"""Frostline with freezing off: what remains of an idle time's cost is the machine's (cold caches, sleeping processors), not the thaw's."""
+
 RIE_IS_ALONE = "RIE serves one invocation at a time and ends when a second one arrives: compared with its one client"
 
 
@@ -54,8 +57,9 @@ class Bench:
     def warm_and_after_idle(self) -> dict[str, Any]:
         """Back to back, and each after an idle time in which frostline freezes; both on servers that stay up."""
         with ExitStack() as stack:
+            servers = {"frostline": frostline(self.one), "rie": self.rie(), NEVER_FROZEN: frostline(self.one, ["--freeze", "off"])}
             clients = {}
-            for name, server in (("frostline", frostline(self.one)), ("rie", self.rie())):
+            for name, server in servers.items():
                 clients[name] = Client(stack.enter_context(server).port)
                 stack.callback(clients[name].close)
             warm = self._warm(clients)
@@ -72,7 +76,11 @@ class Bench:
                 latencies[name] += took
                 rates[name].append(len(took) / sum(took))
         figures: dict[str, Any] = {
-            name: {"per_second": round(statistics.median(rates[name]), 1), "rounds": [round(rate) for rate in rates[name]], **_times(latencies[name])}
+            name: {
+                "per_second": round(statistics.median(rates[name]), 1),
+                "rounds": [round(rate) for rate in rates[name]],
+                **_times(latencies[name]),
+            }
             for name in clients
         }
         return {**figures, "ratio": _ratio(figures["frostline"]["per_second"], figures["rie"]["per_second"])}
@@ -87,6 +95,8 @@ class Bench:
         for name in clients:
             times = _times(latencies[name])
             figures[name] = {**times, "more_than_warm_ms": round(times["median_ms"] - warm[name]["median_ms"], 3)}
+        thaw = figures["frostline"]["median_ms"] - figures[NEVER_FROZEN]["median_ms"] if NEVER_FROZEN in figures else None
+        figures["thaw_costs_ms"] = None if thaw is None else round(thaw, 3)
         return {"idle_ms": IDLE_S * 1000, **figures, "ratio": _ratio(figures["rie"]["median_ms"], figures["frostline"]["median_ms"])}
 
     def eight_clients(self, one_client_of_rie: float) -> dict[str, Any]:
@@ -96,10 +106,10 @@ class Bench:
         with frostline(self.eight) as server:
             many_clients(server.port, 8, payload=json.dumps({"until": time.time() + 3}).encode())  # every environment is up
             for _ in range(self.rounds):
-                for clients in rates:
+                for clients, measured in rates.items():
                     many_clients(server.port, clients, seconds=self.seconds / 5)
                     burst = many_clients(server.port, clients, seconds=self.seconds)
-                    rates[clients].append(len(burst.latencies) / burst.seconds)
+                    measured.append(len(burst.latencies) / burst.seconds)
                     latencies[clients] += burst.latencies
         rate = statistics.median(rates[8])
         figures = {
@@ -136,7 +146,10 @@ class Bench:
 
 def _times(latencies: list[float]) -> dict[str, float]:
     ordered = sorted(latencies)
-    return {"median_ms": round(statistics.median(ordered) * 1000, 3), "p99_ms": round(ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1000, 3)}
+    return {
+        "median_ms": round(statistics.median(ordered) * 1000, 3),
+        "p99_ms": round(ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] * 1000, 3),
+    }
 
 
 def _ratio(better: float, worse: float) -> float:
@@ -184,12 +197,12 @@ def table(result: dict[str, Any]) -> str:
     lines = [f"{a:<26}{b:>12}{c:>12}{d:>9}" for a, b, c, d in rows]
     if "frozen_200" in result:
         many = result["frozen_200"]
-        lines += [
-            "",
-            f"{many['environments']} frozen environments: {many['memory_per_environment_mb']['pss']} MB each, "
+        memory, watched = many["memory_per_environment_mb"], many["cpu_while_frozen"]
+        lines.append(
+            f"\n{many['environments']} frozen environments: {memory['pss']} MB each, "
             f"frozen in {many['freeze'].get('all_ms')} ms, thawed in {many['thaw'].get('all_ms')} ms, "
-            f"{many['cpu_while_frozen']['environments_s']} s of processor time in {many['cpu_while_frozen']['watched_s']} s",
-        ]
+            f"{watched['environments_s']} s of processor time in {watched['watched_s']} s"
+        )
     for name, figures in result.get("peers", {}).items():
         lines.append(f"{name}: {json.dumps(figures)}")
     return "\n".join(lines)
@@ -208,7 +221,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=2.0, help="length of a turn (default %(default)s)")
     parser.add_argument("--samples", type=int, default=200, help="invocations after idle (default %(default)s)")
     parser.add_argument("--starts", type=int, default=10, help="cold starts of each server (default %(default)s)")
-    parser.add_argument("--environments", type=int, default=200, help="environments to freeze at once; 0 leaves this out (default %(default)s)")
+    parser.add_argument(
+        "--environments", type=int, default=200, help="environments to freeze at once; 0 leaves this out (default %(default)s)"
+    )
     arguments = parser.parse_args()
     try:
         result = run(arguments)

@@ -29,7 +29,7 @@ def descendants(ancestor: int) -> list[int]:
 
 
 def memory_bytes(pids: list[int]) -> int:
-    """What these processes hold together: each page counted once, divided among those that share it (PSS); resident pages where that is refused."""
+    """What these processes hold together: a page that several share is counted once (PSS). Resident pages where that cannot be read."""
     total = 0
     for pid in pids:
         with suppress(FileNotFoundError, ProcessLookupError):
@@ -53,6 +53,6 @@ def cpu_seconds(pids: list[int]) -> float:
 
 
 def available_bytes() -> int:
-    """The memory that the whole machine could still give away: also counts what the kernel keeps for a process, and whatever else goes on."""
+    """The memory that the whole machine could still give away: its change has the kernel's part in it, and whatever else goes on."""
     found = re.search(r"^MemAvailable:\s+(\d+) kB", (PROC / "meminfo").read_text(), re.MULTILINE)
     return int(found[1]) * 1024 if found else 0

@@ -98,6 +98,45 @@ def make_project(folder: Path, python: Python, concurrency: int) -> Path:
     return folder
 
 
+NODE_TEMPLATE = """\
+AWSTemplateFormatVersion: "2010-09-09"
+Transform: AWS::Serverless-2016-10-31
+
+Resources:
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: function
+      CodeUri: code
+      Handler: index.handler
+      Runtime: nodejs20.x
+"""
+
+SERVERLESS = """\
+service: bench
+provider:
+  name: aws
+  runtime: nodejs20.x
+functions:
+  function:
+    handler: code/index.handler
+plugins:
+  - serverless-offline
+"""
+
+
+def make_node_project(folder: Path) -> Path:
+    """The same function in Node, described for frostline and for serverless-offline."""
+    code = folder / "code"
+    code.mkdir(parents=True)
+    (code / "index.js").write_text("exports.handler = async (event) => event;\n")
+    (folder / "template.yaml").write_text(NODE_TEMPLATE)
+    (folder / "serverless.yml").write_text(SERVERLESS)
+    for path in (folder, code):
+        path.chmod(0o755)
+    return folder
+
+
 def free_port() -> int:
     """A port that nothing listens on now."""
     with socket.socket() as probe:
@@ -122,7 +161,7 @@ def frostline_takes(option: str) -> bool:
 def frostline(project: Path, options: Sequence[str] = ()) -> Iterator[Server]:
     """`frostline up` on a project."""
     port = free_port()
-    with _running([*frostline_command(), "up", str(project), "--port", str(port), *options], port, dict(os.environ), project) as server:
+    with running([*frostline_command(), "up", str(project), "--port", str(port), *options], port, dict(os.environ), project) as server:
         yield server
 
 
@@ -138,12 +177,13 @@ def rie(binary: Path, project: Path, python: Python) -> Iterator[Server]:
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "600",
     }
     runtime = [python.executable, "-m", "awslambdaric", "lambda_function.handler"]
-    with _running([str(binary), "--log-level", "error", *addresses, *runtime], port, env, project / "code") as server:
+    with running([str(binary), "--log-level", "error", *addresses, *runtime], port, env, project / "code") as server:
         yield server
 
 
 @contextmanager
-def _running(command: list[str], port: int, env: dict[str, str], cwd: Path) -> Iterator[Server]:
+def running(command: list[str], port: int, env: dict[str, str], cwd: Path) -> Iterator[Server]:
+    """Run a server for as long as the block lasts, from the moment it listens. Raises `ServerError`."""
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         process = subprocess.Popen(
@@ -173,10 +213,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     """End a server as a user would, and what is left of its own session by force."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(STOPS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            pass
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from frostline.core.effects import Accepted, FreezeEnvironment, NextInvoke, Registered, Succeeded
+import msgspec
+
+from frostline.core.effects import Accepted, FreezeEnvironment, FunctionFailed, NextInvoke, Registered, Succeeded
 from frostline.core.events import EnvironmentFrozen, EnvironmentStarted, ExtensionNext, ExtensionRegister, RuntimeNext
 from frostline.core.function import Function
 from frostline.core.policy import Policy
@@ -75,3 +77,11 @@ def extended_frozen(*, events: tuple[str, ...] = EVENTS, policy: Policy | None =
     """The same, frozen."""
     dialogue = extended_idle(events=events, policy=policy) >> wait(0.01) << FreezeEnvironment(E1)
     return dialogue >> EnvironmentFrozen(E1) << states(E1="frozen")
+
+
+def failure(dialogue: Dialogue, request_id: str) -> object:
+    """The payload, decoded, that an invoker got for an invocation that failed."""
+    for effect in dialogue.effects:
+        if effect == resolves(request_id, FunctionFailed):
+            return msgspec.json.decode(effect.outcome.payload.data)
+    raise AssertionError(f"{request_id} has not failed")

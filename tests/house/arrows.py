@@ -1,7 +1,7 @@
 """The arrows of the house, and a checker that holds source code to them.
 
-A *room* is the first folder (or module) inside a distribution's package: `core`, `wire`, ... The checker reads source with `ast` and runs nothing, so
-imports under `TYPE_CHECKING` and inside functions count like any other: an arrow is about who knows whom, not about when.
+A *room* is the first folder (or module) inside a distribution's package: `core`, `wire`, ... The checker reads source with `ast` and
+runs nothing, so imports under `TYPE_CHECKING` and inside functions count like any other: an arrow is about who knows whom, not about when.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ARROWS: dict[str, dict[str, frozenset[str]]] = {
         "adapters": frozenset({ROOT_MODULE, "_core"}),
     },
 }
-"""Who may import whom: package -> room -> rooms (or single modules) that it may import beside itself. A room that is not here may not exist."""
+"""Who may import whom: package -> room -> rooms (or single modules) that it may import beside itself. No other room may exist."""
 
 PURE = {"frostline": frozenset({"core", "wire", "diagnose", "render"}), "thawsafe": frozenset({"_core"})}
 """Rooms without I/O, clock, chance or concurrency: what they need of the world is an argument."""
@@ -48,13 +48,14 @@ IMPURE_MODULES = frozenset(
     """
     asyncio anyio trio uvloop selectors select socket socketserver ssl threading _thread multiprocessing concurrent queue sched contextvars
     subprocess signal pty tty termios fcntl resource mmap ctypes
-    os io pathlib tempfile shutil glob fileinput linecache logging sys platform getpass pwd grp webbrowser zipfile tarfile sqlite3 dbm shelve
+    os io pathlib tempfile shutil glob fileinput linecache logging sys platform getpass pwd grp webbrowser
+    zipfile tarfile sqlite3 dbm shelve
     http urllib.request ftplib smtplib imaplib poplib xmlrpc requests httpx aiohttp urllib3 boto3 botocore pyroute2 dnslib
     time random secrets uuid
     importlib runpy
     """.split()
 )
-"""Modules that read or change the world, the clock or chance. `urllib.parse`, `datetime` and `struct` only compute and are not among them."""
+"""Modules that read or change the world, the clock or chance. `urllib.parse`, `datetime` and `struct` only compute."""
 
 PURE_NAMES = frozenset({"random.Random", "http.HTTPStatus"})
 """Names from such modules that compute only: a `Random` that was handed in is an argument like any other."""
@@ -128,7 +129,8 @@ def _absolute(module: Module, node: ast.ImportFrom) -> str:
 def violations(module: Module, known: frozenset[str] = frozenset()) -> list[str]:
     """Sentences about everything in one module that the house does not allow; empty when all is well.
 
-    `known`: the dotted names of all modules, which tells `from frostline import core` (a room) from `from frostline import __version__` (a name).
+    `known`: the dotted names of all modules, which tells `from frostline import core` (a room) from `from frostline import __version__`
+    (a name).
     """
     where = module.path or module.name
     arrows = ARROWS[module.package]

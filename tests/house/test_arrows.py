@@ -89,12 +89,21 @@ def test_the_checker_sees(name: str, source: str) -> None:
 
 RIGHT = {
     "the room itself": ("frostline.core.x", "from .events import Event\nfrom frostline.core.payload import Payload"),
-    "along an arrow": ("frostline.control.x", "from ..core import events\nfrom ..sandbox.port import Sandbox\nfrom ..wire.http import Request"),
+    "along an arrow": (
+        "frostline.control.x",
+        "from ..core import events\nfrom ..sandbox.port import Sandbox\nfrom ..wire.http import Request",
+    ),
     "along two arrows": ("frostline.cli.x", "from ..core.function import Function"),
     "a name of the package": ("frostline.wire.x", "from .. import __version__"),
     "testing reads the port": ("frostline.testing.x", "from ..sandbox.port import Sandbox\nfrom ..sandbox import port"),
-    "what only computes": ("frostline.wire.x", "import json, struct, zlib\nfrom urllib.parse import unquote\nfrom datetime import UTC, datetime"),
-    "a generator that was handed in": ("frostline.core.x", "from random import Random\ndef f(random: Random) -> float:\n    return random.random()"),
+    "what only computes": (
+        "frostline.wire.x",
+        "import json, struct, zlib\nfrom urllib.parse import unquote\nfrom datetime import UTC, datetime",
+    ),
+    "a generator that was handed in": (
+        "frostline.core.x",
+        "from random import Random\ndef f(random: Random) -> float:\n    return random.random()",
+    ),
     "impure where it belongs": ("frostline.sandbox.x", "import os, socket, asyncio, time\nprint(time.time())"),
     "an adapter reads the core": ("thawsafe.adapters.x", "import time, httpx\nfrom .. import __version__\nfrom .._core import age"),
 }

@@ -24,7 +24,9 @@ def test_a_script_is_executable_strict_and_parses(path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["test", "check", "demo"])
 def test_a_script_sets_up_first(name: str) -> None:
-    commands = [line for line in (REPOSITORY / "scripts" / name).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    commands = [
+        line for line in (REPOSITORY / "scripts" / name).read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")
+    ]
     assert commands[2] == "scripts/setup"
 
 

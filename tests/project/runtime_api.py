@@ -179,7 +179,7 @@ class Running:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text()
+        return self.log_file.read_bytes().decode() if self.log_file.exists() else ""
 
     def wait_for_log(self, text: str) -> str:
         deadline = time.monotonic() + PATIENCE_S

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,8 +59,8 @@ def test_a_function_sees_what_it_sees_on_aws(version: str, api: FakeRuntimeAPI, 
         assert seen["argv"] == [f"{runtime}/bootstrap.py"] and seen["main"] == f"{runtime}/bootstrap.py"
         assert seen["cwd"] == process.paths.task
         assert seen["path"][0] == process.paths.task
-        assert not [path for path in seen["path"] if "site-packages" in path or "dist-packages" in path]
-        assert seen["boto3"].startswith(runtime)
+        assert {path for path in seen["path"] if "-packages" in path} == {f"{process.paths.opt}/python/lib/python{version}/site-packages"}
+        assert seen["boto3"].startswith(str(Path(runtime).resolve()))
         assert seen["executable"] == f"{runtime}/lang/bin/python{version}"
         assert seen["env"] == {**process.environment, "_X_AMZN_TRACE_ID": "Root=1-abc"}
         assert 25_000 < seen["remaining"] <= 30_000
@@ -88,10 +89,12 @@ def test_a_process_whose_gate_is_dropped_ends_quietly(api: FakeRuntimeAPI, code:
 
 def test_the_functions_own_packages_win_over_the_runtimes(api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path) -> None:
     """On AWS /var/task comes first, so a function that brings its own simplejson gets it, although the launcher imported another one early."""
-    (code / "simplejson").mkdir()
-    (code / "simplejson" / "__init__.py").write_text("from json import *\nfrom json import JSONEncoder, dumps, loads, decoder\nMINE = True\n")
     (code / "app.py").write_text("import simplejson, sys\ndef handler(event, context): return [simplejson.MINE, simplejson.__file__, sys.argv]\n")
     deployment = deployed(code, cache)
+    assert deployment.launch.runtime_dir
+    shutil.copytree(deployment.launch.runtime_dir / "simplejson", code / "simplejson")
+    with (code / "simplejson" / "__init__.py").open("a") as module:
+        module.write("\nMINE = True\n")
     with running(deployment, api, tmp_path, open_gate=False) as process:
         assert not api.waiting.acquire(timeout=0.5)
         process.open_gate()
@@ -126,6 +129,25 @@ Resources:
         assert path.index(f"{opt}/python") < path.index(process.paths.runtime)
 
 
+def test_a_pythonpath_of_the_functions_own_replaces_the_layers(api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path) -> None:
+    """As AWS's bootstrap does it: with PYTHONPATH in the function's configuration, /opt is no longer added."""
+    (code / "app.py").write_text("import sys\ndef handler(event, context): return sys.path\n")
+    with running(deployed(code, cache, environment={"PYTHONPATH": "/elsewhere"}), api, tmp_path) as process:
+        path = api.invoke({}).json
+        assert path[0] == str(code) and "/elsewhere" in path
+        assert not [entry for entry in path if entry.startswith(process.paths.opt)]
+
+
+def test_pth_files_in_the_functions_folder_count(api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path) -> None:
+    """AWS makes /var/task a site directory."""
+    (code / "vendored").mkdir()
+    (code / "vendored" / "inside.py").write_text("WHERE = 'vendored'")
+    (code / "more.pth").write_text("vendored\n")
+    (code / "app.py").write_text("import inside\ndef handler(event, context): return inside.WHERE\n")
+    with running(deployed(code, cache), api, tmp_path):
+        assert api.invoke({}).json == "vendored"
+
+
 @pytest.mark.parametrize(
     ("source", "kind", "error_type"),
     [
@@ -145,7 +167,6 @@ def test_errors_are_reported_in_awss_shape(
     with running(deployment, api, tmp_path) as process:
         sent = api.invoke({})
         assert (sent.kind, sent.json["errorType"]) == (kind, error_type)
-        assert sent.headers["lambda-runtime-function-error-type"] == error_type
         if kind == "init/error":
             assert process.wait() == 1
 

@@ -71,7 +71,9 @@ def request(method: str, path: str, headers: Iterable[tuple[str, str]] = (), bod
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def chunked(method: str, path: str, headers: Iterable[tuple[str, str]], chunks: Iterable[bytes], trailers: Iterable[tuple[str, str]] = ()) -> bytes:
+def chunked(
+    method: str, path: str, headers: Iterable[tuple[str, str]], chunks: Iterable[bytes], trailers: Iterable[tuple[str, str]] = ()
+) -> bytes:
     """A request with a chunked body."""
     lines = [f"{method} {path} HTTP/1.1", "Host: x", "Transfer-Encoding: chunked", *(f"{name}: {value}" for name, value in headers)]
     body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)

@@ -20,7 +20,6 @@ from frostline.wire.http import (
     Received,
     Request,
     TooLarge,
-    Truncated,
 )
 
 LIMIT = 1000
@@ -71,6 +70,10 @@ def test_a_chunked_body_comes_whole() -> None:
 def test_the_absolute_form_of_a_target_is_a_path() -> None:
     request = only_request(b"GET http://169.254.100.1:9001/a?b HTTP/1.1\r\n\r\n")
     assert (request.path, request.query) == ("/a", "b")
+
+
+def test_the_asterisk_form_of_a_target_is_no_path_of_ours() -> None:
+    assert only_request(b"OPTIONS * HTTP/1.1\r\n\r\n").path == "/*"
 
 
 def test_pipelined_requests_come_in_order() -> None:
@@ -154,11 +157,16 @@ def test_nothing_is_read_after_the_last_request() -> None:
 def test_an_upgrade_is_ignored_and_the_body_kept(cut: int) -> None:
     """Java's HttpClient asks for h2c with its first request."""
     data = (
-        b"POST /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: 5\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEA\r\nX: y\r\n\r\nhello"
+        b"POST /a HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: 5\r\n"
+        b"Upgrade: h2c\r\nHTTP2-Settings: AAEA\r\nX: y\r\n\r\nhello"
         b"GET /b HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /c HTTP/1.1\r\n\r\n"
     )
     found = receive(data[:cut], data[cut:])
-    assert [(request.path, request.body) for request in found if isinstance(request, Request)] == [("/a", b"hello"), ("/b", b""), ("/c", b"")]
+    assert [(request.path, request.body) for request in found if isinstance(request, Request)] == [
+        ("/a", b"hello"),
+        ("/b", b""),
+        ("/c", b""),
+    ]
 
 
 def test_a_great_many_pipelined_upgrades_are_served_one_after_the_other() -> None:
@@ -233,6 +241,22 @@ def test_a_body_in_tiny_chunks_costs_no_more_memory_than_the_body() -> None:
     assert isinstance(request, Request) and len(request.body) == 200_000
 
 
+def test_a_refused_body_is_not_thrown_away_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frostline.wire.http.MAX_DISCARDED", 5000)
+    peer = connection()
+    (refused,) = peer.receive(b"POST /a HTTP/1.1\r\nContent-Length: 9000\r\n\r\n")
+    assert isinstance(refused, TooLarge)
+    assert peer.receive(b"x" * 5000) == []
+    (malformed,) = peer.receive(b"x")
+    assert malformed == Malformed("the body is far over its limit")
+
+
+def test_the_end_of_a_refused_body_is_nothing_new() -> None:
+    peer = connection()
+    peer.receive(b"POST /a HTTP/1.1\r\nContent-Length: 9000\r\n\r\nx")
+    assert peer.eof() == []
+
+
 @pytest.mark.parametrize(
     ("sent", "request_known"),
     [(b"GE", False), (b"GET / HTTP/1.1\r\nHost", False), (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhe", True)],
@@ -241,7 +265,7 @@ def test_the_end_in_the_middle_of_a_request_is_told(sent: bytes, request_known: 
     peer = connection()
     peer.receive(sent)
     (truncated,) = peer.eof()
-    assert isinstance(truncated, Truncated) and (truncated.request is not None) == request_known
+    assert (truncated.request is not None) == request_known
     assert peer.eof() == []
 
 
@@ -283,7 +307,13 @@ def test_the_same_bytes_mean_the_same_however_they_are_split(messages: list[byte
     assert normal(receive(*pieces)) == normal(receive(stream))
 
 
-@given(st.lists(st.one_of(st.binary(max_size=60), st.sampled_from([*STREAMS, b"\r\n", b"GET ", b" HTTP/1.1\r\n", b"0\r\n\r\n", b"Upgrade: h2c\r\n"]))))
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=60), st.sampled_from([*STREAMS, b"\r\n", b"GET ", b" HTTP/1.1\r\n", b"0\r\n\r\n", b"Upgrade: h2c\r\n"])
+        )
+    )
+)
 def test_no_bytes_raise(pieces: list[bytes]) -> None:
     peer = connection()
     for piece in pieces:

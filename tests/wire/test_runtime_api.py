@@ -55,7 +55,9 @@ def test_next_waits_and_then_gets_the_event_with_its_headers() -> None:
 def test_client_context_and_identity_are_headers_that_stay_on_their_line() -> None:
     runtime = Process()
     runtime.send(NEXT)
-    runtime.answer(1, msgspec.structs.replace(INVOCATION, client_context='{"custom":\r\n{"a":"ä"}}', cognito_identity='{"cognitoIdentityId":"i"}'))
+    runtime.answer(
+        1, msgspec.structs.replace(INVOCATION, client_context='{"custom":\r\n{"a":"ä"}}', cognito_identity='{"cognitoIdentityId":"i"}')
+    )
     headers = runtime.read().headers
     assert headers["lambda-runtime-client-context"] == '{"custom":  {"a":"ä"}}'
     assert headers["lambda-runtime-cognito-identity"] == '{"cognitoIdentityId":"i"}'

@@ -22,9 +22,9 @@ class Lab:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.lost: list[str] = []
-        self.denied: list[tuple[str, str, str]] = []
+        self.denied: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
         self.lost_event = asyncio.Event()
-        self.router = Router(self._on_lost, lambda *what: self.denied.append(what), allow={65_001})
+        self.router = Router(self._on_lost, lambda *what: self.denied.put_nowait(what), allow={65_001})
         self.environments: list[Namespace] = []
 
     def _on_lost(self, reason: str) -> None:

@@ -10,6 +10,7 @@ import array
 import contextlib
 import ctypes
 import fcntl
+import functools
 import json
 import os
 import signal
@@ -38,13 +39,17 @@ def receive(sock: socket.socket) -> tuple[Any, list[int]]:
     return json.loads(data), fds
 
 
+@functools.cache
 def prefix(user: User) -> list[str]:
     """How to become that user. An interpreter that lies in root's home is run by root, whose rights then end at the user namespace too."""
     if user == "root":
         return []
-    identity = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    readable = subprocess.run([*identity, sys.executable, "-c", "import dnslib, msgspec"], capture_output=True, check=False).returncode == 0
-    return [*(identity if os.geteuid() == 0 and readable else []), "unshare", "--user", "--map-root-user"]
+    unshare = ["unshare", "--user", "--map-root-user"]
+    if os.geteuid() != 0:
+        return unshare
+    somebody = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *unshare]
+    readable = subprocess.run([*somebody, sys.executable, "-c", "import dnslib, msgspec"], capture_output=True, check=False).returncode == 0
+    return somebody if readable else unshare
 
 
 class Namespace:

@@ -127,9 +127,8 @@ async def _is_gone(pid: int) -> bool:
 async def test_opening_gives_up_on_processes_that_say_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frostline.sandbox.router.client.OPEN_TIMEOUT_S", 0.1)
 
-    async def spawn(argv: list[str], fds: list[int], new_netns: bool) -> int:
-        assert argv
-        return await machine.spawn(["cat"], fds, new_netns)
+    async def spawn(_: list[str], fds: list[int], new_netns: bool) -> int:
+        return await machine.spawn(["sleep", "60"], fds, new_netns)
 
     router = Router(lambda _: None)
     monkeypatch.setattr("frostline.sandbox.router.client.CLOSE_TIMEOUT_S", 0.1)

@@ -18,7 +18,10 @@ from frostline.sandbox.router import HOST_ADDRESS, HOST_NAMES, NAMESERVER_ADDRES
 from tests.sandbox.router.conftest import Lab
 from tests.sandbox.router.machine import Namespace
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's"),
+]
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -43,7 +46,11 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def connect(environment: Namespace, port: int, host: str = HOST_ADDRESS) -> socket.socket:
     sock = environment.socket()
-    await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (host, port))
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
@@ -111,20 +118,19 @@ async def test_the_name_server_answers_by_tcp_too(shared_lab: Lab) -> None:
     writer.close()
 
 
-async def test_a_program_in_an_environment_finds_the_machine_by_name(shared_lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_a_program_in_an_environment_finds_the_machine_by_name(shared_lab: Lab) -> None:
     """The C library's resolver with the `resolv.conf` that environments get."""
-    script = (
-        "printf '%s' \"$0\" > /tmp/resolv.conf && mount --bind /tmp/resolv.conf /etc/resolv.conf && exec \"$1\" -c "
-        f"'import socket; print(socket.create_connection((\"{HOST_NAMES[0]}\", int(\"'$2'\")), 5).recv(5).decode())'"
-    )
+    script = f"""
+        mount -t tmpfs none /tmp && printf '%s' "$0" > /tmp/resolv.conf && mount --bind /tmp/resolv.conf /etc/resolv.conf &&
+        exec python3 -c 'import socket, sys; print(socket.create_connection(("{HOST_NAMES[0]}", sys.argv[1])).recv(5).decode())' "$1"
+    """
 
     async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"hello")
         writer.close()
 
     async with serving(greet) as port:
-        command = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /tmp; {script}", RESOLV_CONF, "/usr/bin/env", str(port)]
-        command[-2] = "python3"
+        command = ["unshare", "-m", "sh", "-c", script, RESOLV_CONF, str(port)]
         done = await asyncio.to_thread(shared_lab.environments[1].run, *command)
     assert done.stdout == "hello\n", done.stderr
 
@@ -180,15 +186,17 @@ async def test_a_refused_port_fails_quickly(shared_lab: Lab) -> None:
 
 @pytest.mark.parametrize("host", ["169.254.169.254", NAMESERVER_ADDRESS])
 async def test_addresses_that_are_not_dialed_fail_quickly_and_are_reported_once(shared_lab: Lab, host: str) -> None:
-    for _ in range(2):
-        assert await refused(shared_lab.environments[0], 80, host) < 2
-    assert [entry[:2] for entry in shared_lab.denied if entry[1] == f"{host}:80"] == [("environment-0", f"{host}:80")]
+    for number, port in ((0, 80), (0, 80), (1, 81)):
+        assert await refused(shared_lab.environments[number], port, host) < 2
+    reports = [await asyncio.wait_for(shared_lab.denied.get(), 5) for _ in range(2)]
+    assert [report[:2] for report in reports] == [("environment-0", f"{host}:80"), ("environment-1", f"{host}:81")]
 
 
 async def test_frostlines_own_ports_are_refused_unless_allowed(shared_lab: Lab) -> None:
     async with serving(echo) as port:
         shared_lab.router.protect([port, 65_001])
         assert await refused(shared_lab.environments[0], port) < 2
+        assert "is Frostline itself" in (await asyncio.wait_for(shared_lab.denied.get(), 5))[2]
         shared_lab.router.protect([])
         reader, writer = await connected(shared_lab.environments[0], port)
         writer.write(b"x")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -21,9 +22,15 @@ Phase = Literal["init", "invoke"]
 Record = dict[str, object]
 
 
+@lru_cache(maxsize=4)
+def _whole_second(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def iso_time(at: float) -> str:
     """Epoch seconds as AWS prints them: `2026-11-22T10:00:00.000Z`."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+    whole = int(at)
+    return f"{_whole_second(whole)}.{int((at - whole) * 1000):03d}Z"
 
 
 def _ms(seconds: float) -> float:

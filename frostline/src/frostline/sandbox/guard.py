@@ -97,6 +97,7 @@ class Warden:
                 if self._process is not None:
                     self._process.kill()
             self._channel.close()
+            self._give_up("Frostline is shutting down")
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
 
@@ -130,8 +131,11 @@ class Warden:
 
     def _lost(self) -> None:
         self._ended.set_result(None)
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(SandboxError("the warden ended unexpectedly; what it said on standard error tells why"))
+        self._give_up("the warden ended unexpectedly; what it said on standard error tells why")
         if not self._closing:
             self._on_death()
+
+    def _give_up(self, reason: str) -> None:
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(SandboxError(reason))

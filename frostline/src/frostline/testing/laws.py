@@ -55,7 +55,9 @@ class _Sight:
 
     def __init__(self) -> None:
         self.built = False
+        #: From the order to freeze up to the word that it runs again.
         self.still = False
+        self.thawing = False
         self.destroyed = False
         self.processes: set[str] = set()
         self.gated: set[str] = set()
@@ -66,7 +68,7 @@ class _Sight:
 
     def emptied(self) -> None:
         """Nothing runs in it any more."""
-        self.still = False
+        self.still = self.thawing = False
         self.processes.clear()
         self.gated.clear()
         self.runtime_polls.clear()
@@ -126,7 +128,7 @@ class Laws:
     def _report(sight: _Sight, event: Event) -> None:
         match event:
             case EnvironmentThawed() | EnvironmentFreezeFailed():
-                sight.still = False
+                sight.still = sight.thawing = False
             case EnvironmentStarted():
                 sight.built = True
             case ProcessExited():
@@ -186,6 +188,9 @@ class Laws:
                 busy = [extension for extension, poll in sight.extension_polls.items() if poll is None]
                 assert not busy, f"{effect!r} while {busy} are at work"
                 sight.still = True
+            case ThawEnvironment():
+                assert not sight.thawing, f"{effect!r} twice"
+                sight.thawing = True
             case DestroyEnvironment():
                 sight.destroyed = True
 
@@ -196,8 +201,10 @@ class Laws:
         for name, sight in self._environments.items():
             held = effect.exchange in sight.runtime_polls or effect.exchange in sight.extension_polls.values()
             self._release(sight, effect.exchange)
-            if held and isinstance(effect.reply, NextInvocation | NextInvoke | NextShutdown):
+            if held and isinstance(effect.reply, NextInvocation | NextInvoke):
                 assert not sight.still, f"{effect!r} is delivered to {name}, which is frozen"
+            if held and isinstance(effect.reply, NextShutdown):
+                assert not sight.still or sight.thawing, f"{effect!r} is sent to {name}, which is frozen and stays so"
             if held and isinstance(effect.reply, NextInvocation):
                 request_id = effect.reply.request_id
                 assert sight.delivered in (None, request_id), f"{name} gets {request_id} while it has {sight.delivered}"

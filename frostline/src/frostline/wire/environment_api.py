@@ -26,7 +26,7 @@ from ..core.events import Event, ExchangeClosed, RuntimeResponseStarted
 from . import extensions_api, runtime_api, telemetry_api
 from .http import BodyChunk, BodyEnded, BodyStarted, Connection, ContinueExpected, Malformed, Plan, Received, Request, TooLarge
 from .refusals import NOT_FOUND, bad_request, entity_too_large, refusal
-from .responses import CONTINUE, ResponseOrder, json_response
+from .responses import CONTINUE, ResponseOrder, json_response, without_body
 
 MAX_PIPELINED = 16
 """Unanswered requests on one connection. Runtime clients send one at a time; the bound is for the others."""
@@ -158,7 +158,7 @@ class ApiConnection:
             return self._malformed(f"more than {MAX_PIPELINED} requests wait for their answers", None, events)
         order.expect(exchange, last=not request.keep_alive, http_1_0=request.http_1_0)
         if type(parsed) is bytes:
-            return order.write(exchange, parsed)
+            return order.write(exchange, without_body(parsed) if request.method == "HEAD" else parsed)
         if isinstance(parsed, runtime_api.Override):
             self._overrides[exchange] = parsed.answer
             parsed = parsed.event

@@ -42,10 +42,11 @@ def invoke_complete(error_code: str | None = None, error_details: str | None = N
 
 
 def _headers(headers: dict[str, str]) -> bytes:
-    return b"".join(
-        bytes([len(name)]) + name.encode() + bytes([_STRING]) + len(value).to_bytes(2, "big") + value.encode()
-        for name, value in headers.items()
-    )
+    return b"".join(_header(name.encode(), value.encode()) for name, value in headers.items())
+
+
+def _header(name: bytes, value: bytes) -> bytes:
+    return b"%c%b%c%b%b" % (len(name), name, _STRING, len(value).to_bytes(2, "big"), value)
 
 
 def _frame(headers: bytes, payload: bytes) -> bytes:

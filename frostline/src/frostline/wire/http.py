@@ -219,8 +219,6 @@ class _Reader:
         self.url = b""
 
     def on_message_begin(self) -> None:
-        if self.finished:
-            raise _Refused("a request follows the last one")
         self.begun = True
         self.active = True
         self.headers = {}

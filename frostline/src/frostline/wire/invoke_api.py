@@ -25,7 +25,7 @@ from .function_configuration import Update, parse_update
 from .function_names import GET, INVOKE, UPDATE, Target, resolve
 from .http import Plan, Request
 from .payload_json import payload_error
-from .responses import response
+from .responses import response, without_body
 
 MAX_REQUEST = 6 * 1024 * 1024
 """Bytes of a synchronous invocation's payload. AWS: "Request must be smaller than 6291456 bytes"."""
@@ -108,6 +108,11 @@ def plan(request: Request) -> Plan:
 
 def parse(request: Request, functions: Mapping[str, Function], request_id: str) -> Call | bytes:
     """A complete request as a call; bytes are the answer already. `functions` are those that exist, by name."""
+    found = _parse(request, functions, request_id)
+    return without_body(found) if request.method == "HEAD" and isinstance(found, bytes) else found
+
+
+def _parse(request: Request, functions: Mapping[str, Function], request_id: str) -> Call | bytes:
     path = request.path
     if path.startswith(_FUNCTIONS):
         name, _, action = path[len(_FUNCTIONS) + 1 :].partition("/")

@@ -55,6 +55,11 @@ def json_response(status: int, body: object, headers: Iterable[tuple[str, str]] 
     return response(status, encode(body) + b"\n", JSON, headers)
 
 
+def without_body(whole: bytes) -> bytes:
+    """A response to HEAD: the head that GET would get, and nothing after it (RFC 9110 section 9.3.2), or the next response would be misread."""
+    return whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
 def stream_head(status: int, content_type: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:
     """The head of a chunked response; then `chunk` for each part and `LAST_CHUNK`."""
     lines = [status_line(status), b"Content-Type: " + header_value(content_type)]

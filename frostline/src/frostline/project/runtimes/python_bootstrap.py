@@ -24,8 +24,12 @@ def _wait_at_gate():
 
 
 def _user_directories(opt):
-    version = "python%d.%d" % sys.version_info[:2]
-    return [os.environ["LAMBDA_TASK_ROOT"], opt + "/python/lib/" + version + "/site-packages", opt + "/python"]
+    """Where a function's modules are, before the runtime's own. A function that sets PYTHONPATH says itself where its layers' are."""
+    directories = [os.environ["LAMBDA_TASK_ROOT"]]
+    if os.environ.get("PYTHONPATH") == os.environ["LAMBDA_RUNTIME_DIR"]:
+        version = "python%d.%d" % sys.version_info[:2]
+        directories += [opt + "/python/lib/" + version + "/site-packages", opt + "/python"]
+    return directories
 
 
 def _modules_in(directories):
@@ -53,15 +57,9 @@ def main():
 
     import site
 
-    position = 0
+    sys.path[:] = dict.fromkeys(directories + sys.path)
     for directory in directories:
-        # As AWS's bootstrap does it: `.pth` files in the function's own directory are honoured.
-        before = len(sys.path)
-        site.addsitedir(directory)
-        added = sys.path[before:]
-        sys.path[before:] = []
-        sys.path[position:position] = added
-        position += len(added)
+        site.addsitedir(directory)  # as AWS's bootstrap does: `.pth` files count
 
     import awslambdaric.__main__ as client
 

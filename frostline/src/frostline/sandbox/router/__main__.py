@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     def report(kind: type[BaseException], error: BaseException, _: TracebackType | None) -> None:
         control.setblocking(True)
         with suppress(OSError):  # Perhaps nobody is left to be told.
-            messages.send(control, messages.Failed(f"its {argv[0]} process failed: {kind.__name__}: {error}"))
+            messages.send(control, messages.Failed(f"the {argv[0]} process of the lab's router failed: {kind.__name__}: {error}"))
         os._exit(1)
 
     sys.excepthook = report

@@ -63,6 +63,7 @@ class Router:
         self._helpers: dict[str, _Helper] = {}
         self._pending: dict[str, Callable[[Exception | None], None]] = {}
         self._addresses: dict[str, str] = {}
+        self._leaving: set[str] = set()
         self._opened: asyncio.Future[None] | None = None
         self._usable = False
 
@@ -72,10 +73,11 @@ class Router:
             raise RouterError("the router is open already")
         self._opened = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.gather(
-                self._start(spawn, "lab", [self._nft], new_netns=True),
-                self._start(spawn, "dialer", [], new_netns=False),
-            )
+            # Both outcomes are awaited, so that a process whose twin could not be started is not started after `close`.
+            starts = self._start(spawn, "lab", [self._nft], new_netns=True), self._start(spawn, "dialer", [], new_netns=False)
+            for outcome in await asyncio.gather(*starts, return_exceptions=True):
+                if outcome is not None:
+                    raise outcome
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await self._opened
         except TimeoutError:
@@ -84,7 +86,10 @@ class Router:
         except BaseException:
             await self.close()
             raise
-        self._usable = True
+        finally:
+            if not self._opened.cancel() and not self._opened.cancelled():
+                # A failure that came after another one was raised; asyncio would complain that nobody looked at it.
+                self._opened.exception()
 
     async def _start(self, spawn: Spawn, role: str, arguments: list[str], new_netns: bool) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -111,6 +116,8 @@ class Router:
         if not self._usable:
             return
         self._helpers["lab"].channel.send(Detach(environment))
+        if environment in self._pending:
+            self._leaving.add(environment)
         address = self._addresses.pop(environment, None)
         if address is not None:
             self._helpers["dialer"].channel.send(Forget(address))
@@ -149,11 +156,13 @@ class Router:
                 for fd in fds:
                     os.close(fd)
             case Ready():
+                self._usable = True
                 self._settle(None)
             case Failed(reason):
                 self._lose(reason)
             case Attached(environment, address):
-                self._addresses[environment] = address
+                if environment not in self._leaving:
+                    self._addresses[environment] = address
                 self._answer(environment, None)
             case AttachFailed(environment, reason):
                 self._answer(environment, RouterError(f"environment {environment} could not be attached to the network: {reason}"))
@@ -165,6 +174,7 @@ class Router:
                 raise RuntimeError(f"the router said {message!r}")
 
     def _answer(self, environment: str, error: Exception | None) -> None:
+        self._leaving.discard(environment)
         done = self._pending.pop(environment, None)
         if done is not None:
             done(error)

@@ -38,7 +38,7 @@ Endpoint = tuple[str, int]
 
 
 class NameServer:
-    """Serves the two sockets, which it owns, until the process ends."""
+    """Serves the two sockets, which it owns."""
 
     def __init__(self, udp: socket.socket, tcp: socket.socket, resolv_conf: Path = Path("/etc/resolv.conf")) -> None:
         self._loop = asyncio.get_running_loop()
@@ -57,6 +57,17 @@ class NameServer:
         self._udp.setsockopt(socket.SOL_IP, IP_PKTINFO, 1)
         self._loop.add_reader(self._udp, self._udp_readable)
         self._server = await asyncio.start_server(self._serve_tcp, sock=self._tcp)
+
+    async def close(self) -> None:
+        """Stop serving. Look-ups under way go on in their threads, unheard."""
+        self._loop.remove_reader(self._udp)
+        self._udp.close()
+        if self._server is not None:
+            self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _udp_readable(self) -> None:
         while True:

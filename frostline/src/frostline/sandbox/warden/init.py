@@ -88,6 +88,10 @@ def _live(sock: socket.socket, stage: str, base: str, *, mapped: bool) -> None:
         sc.sethostname("sandbox")
         net.loopback_up()
         listener = net.listen(net.API_HOST, net.API_PORT)
+        # Early, so that the router can do its part while this goes on.
+        network = os.open("/proc/self/ns/net", os.O_RDONLY)
+        protocol.send(sock, {"op": "network"}, [network])
+        os.close(network)
         root = mounts.make_root(stage, base)
         blueprint, idmaps = _blueprint(sock)
         mounts.furnish(root, blueprint, idmaps, blueprint["copies"])
@@ -99,10 +103,8 @@ def _live(sock: socket.socket, stage: str, base: str, *, mapped: bool) -> None:
         return
     for fd in set(idmaps.values()) - {mounts.NO_IDMAP}:
         os.close(fd)
-    network, tmp = os.open("/proc/self/ns/net", os.O_RDONLY), os.open("/tmp", os.O_RDONLY | os.O_DIRECTORY)
-    protocol.send(sock, {"op": "ready"}, [listener.fileno(), network, tmp])
-    for fd in (listener.detach(), network, tmp):
-        os.close(fd)
+    protocol.send(sock, {"op": "ready"}, [listener.fileno()])
+    listener.close()
     Head(sock, PidNamespace(), _identity(blueprint, mapped=mapped)).serve()
 
 

@@ -129,7 +129,7 @@ def _live(sock: socket.socket, leash: int, blueprint: Message) -> None:
         protocol.send(sock, {"op": "failed", "reason": reason})
         return
     protocol.send(sock, {"op": "ready"}, [listener.fileno()])
-    os.close(listener.detach())
+    listener.close()
     tree = Descendants()
     head = Head(sock, tree, None, leash)
     try:

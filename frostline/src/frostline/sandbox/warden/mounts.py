@@ -127,7 +127,8 @@ def furnish(root: str, blueprint: Message, idmaps: dict[str, int], copies: str) 
     if blueprint["runtime"] is not None:
         shown.bind(blueprint["runtime"], root + RUNTIME)
     below_opt = [path[len(LAYERS) + 1 :] for path in extras if path.startswith(LAYERS + "/")]
-    _merge_layers(root, blueprint["layers"], below_opt, shown)
+    # The same directory twice is one layer, and overlayfs refuses it.
+    _merge_layers(root, list(dict.fromkeys(blueprint["layers"])), below_opt, shown)
     for path in extras:
         if os.path.isdir(path):
             os.makedirs(root + path, exist_ok=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     Message = dict[str, Any]
+else:
+    Message = dict
 
 HEADER = struct.Struct("!IB")
 """Length of the JSON text, number of descriptors."""

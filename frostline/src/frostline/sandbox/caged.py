@@ -1,0 +1,319 @@
+"""What both cages have in common: a warden, environments with a head, and the answers to the control plane.
+
+Callbacks throughout, and no tasks: between a request of the control plane and what the kernel does lie one or two system calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import socket
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+from ..core.events import EnvironmentGone, EnvironmentStarted, EnvironmentStartFailed, SandboxEvent
+from . import cgroups
+from .channel import Channel
+from .environment import Environment, OnOutput
+from .freezer import KernelEvents
+from .guard import Warden
+from .port import Blueprint, FreezeMethod, Level, Paths, Ports, ProcessSpec, SandboxError
+from .rundir import RunDirectory, sweep
+from .warden.protocol import Message
+
+OPEN_FILES = 65536
+"""What this process's soft limit for descriptors is raised to, if it may."""
+
+START_LIMIT_S = 30.0
+"""How long an environment may take to be built. It takes milliseconds; a dead network disk takes for ever."""
+
+
+class CagedSandbox(ABC):
+    """A `Sandbox` but for the kind of its cages; see the port for what each method promises."""
+
+    def __init__(self, report: Callable[[SandboxEvent], None], on_output: OnOutput, *, freezer: FreezeMethod | None = None) -> None:
+        """`freezer`: insist on this way of freezing, or None for the best there is."""
+        self.report = report
+        self.on_output = on_output
+        self.level: Level
+        self._wanted = freezer
+        self._environments: dict[str, Environment] = {}
+        self._run: RunDirectory | None = None
+        self._warden: Warden | None = None
+        self._events: KernelEvents | None = None
+        self._plan = cgroups.Plan()
+        self._closing = False
+        self._closed: asyncio.Future[None] | None = None
+
+    # What the kinds differ in ------------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def _prepare(self, warden: Warden, run: RunDirectory) -> Level:
+        """Open the warden and find out what is there. Raises SandboxError."""
+
+    @abstractmethod
+    def _request(self, blueprint: Blueprint, run: RunDirectory) -> Message:
+        """The warden's request for an environment. Raises SandboxError when it cannot be built."""
+
+    @abstractmethod
+    def _paths(self, blueprint: Blueprint, run: RunDirectory) -> Paths:
+        """Where the environment's processes find its directories."""
+
+    @abstractmethod
+    def _ready(self, environment: Environment, fds: list[int]) -> None:
+        """The head has built the environment and sent these."""
+
+    def _networked(self, environment: Environment, fds: list[int]) -> None:
+        """The head has a network namespace and sent it."""
+        raise AssertionError(environment, fds)
+
+    # Life --------------------------------------------------------------------------------------------------------------------------------
+
+    async def open(self) -> Level:
+        """Make ready and say what the machine allows. Raises SandboxError when it does not allow this kind of cage."""
+        _raise_open_files()
+        try:
+            await asyncio.to_thread(sweep)
+            self._run = RunDirectory()
+            if sys.platform == "linux":
+                self._events = KernelEvents()
+            self._warden = Warden(self._run, self._heard, self._warden_died)
+            self.level = await self._prepare(self._warden, self._run)
+        except BaseException:
+            await self.close()
+            raise
+        return self.level
+
+    async def close(self) -> None:
+        """Destroy every environment and leave nothing behind. Safe to call twice, and while `open` is under way."""
+        if self._closed is not None:
+            await asyncio.shield(self._closed)
+            return
+        self._closing = True
+        self._closed = asyncio.get_running_loop().create_future()
+        try:
+            for environment in list(self._environments.values()):
+                environment.close()
+            await self._close_network()
+            if self._warden is not None:
+                await self._warden.close()
+            await asyncio.to_thread(self._clean)
+            for name in list(self._environments):
+                self._forget(name)
+            if self._events is not None:
+                self._events.close()
+        finally:
+            self._closed.set_result(None)
+
+    async def _close_network(self) -> None:
+        """End what runs for all environments together."""
+        return
+
+    def _clean(self) -> None:
+        """What the warden leaves: nothing, unless it was killed."""
+        for home in self._plan.homes:
+            cgroups.clear(home.path)
+        if self._plan.moved is not None and self._plan.homes:
+            with contextlib.suppress(OSError):
+                cgroups.go_back(self._plan.moved, self._plan.homes[0].path)
+        if self._run is not None:
+            self._run.remove()
+
+    # Environments ------------------------------------------------------------------------------------------------------------------------
+
+    def start(self, blueprint: Blueprint) -> None:
+        """Build an environment."""
+        self._start(blueprint)
+
+    def _start(self, blueprint: Blueprint, report: Callable[[SandboxEvent], None] | None = None) -> None:
+        """`report`: who is told, if not the control plane."""
+        name = blueprint.environment
+        if name in self._environments:
+            raise ValueError(f"environment {name} exists already")
+        assert self._run is not None and self._warden is not None, "the sandbox is not open"
+        environment = self._environments[name] = Environment(blueprint, self._paths(blueprint, self._run), report or self.report, self._output)
+        loop = asyncio.get_running_loop()
+        try:
+            if not self._warden.alive or self._closing:
+                raise SandboxError("the warden, which makes environments, has ended; start Frostline again")
+            request = self._request(blueprint, self._run)
+        except SandboxError as error:
+            loop.call_soon(self._start_failed, environment, str(error))
+            return
+        self._warden.send(request)
+        environment.limit = loop.call_later(START_LIMIT_S, self._start_failed, environment, f"it was not built within {START_LIMIT_S:g} s")
+
+    def ports(self, environment: str) -> Ports:
+        """The ports of a started environment; once. Raises SandboxError the second time."""
+        return self._environments[environment].take_ports()
+
+    def paths(self, environment: str) -> Paths:
+        """Where a started environment's processes find its directories."""
+        return self._environments[environment].paths
+
+    def run(self, environment: str, process: ProcessSpec) -> None:
+        """Start a process."""
+        self._environments[environment].run(process)
+
+    def open_gate(self, environment: str, process: str) -> None:
+        """Let a process with a gate go on."""
+        self._environments[environment].open_gate(process)
+
+    def signal(self, environment: str, process: str, signum: int) -> None:
+        """Signal a process and its process group. In a frozen environment it arrives at the thaw."""
+        if (known := self._environments.get(environment)) is not None:
+            known.signal(process, signum)
+
+    def kill_processes(self, environment: str) -> None:
+        """SIGKILL everything in the environment, frozen or not; afterwards it is not frozen."""
+        self._environments[environment].kill_processes()
+
+    def freeze(self, environment: str) -> None:
+        """Stop every process of the environment."""
+        self._environments[environment].freeze()
+
+    def thaw(self, environment: str) -> None:
+        """Let them go on, or call off a freeze."""
+        self._environments[environment].thaw()
+
+    def destroy(self, environment: str) -> None:
+        """Kill and remove everything. No ProcessExited comes any more, only EnvironmentGone."""
+        known = self._environments.get(environment)
+        if known is None:
+            asyncio.get_running_loop().call_soon(self.report, EnvironmentGone(environment))
+            return
+        if known.state == "destroying":
+            return
+        known.drain()
+        known.state = "destroying"
+        known.close()
+        self._stop_timer(known)
+        if self._warden is not None and self._warden.alive:
+            self._warden.send({"op": "destroy", "environment": environment})
+        else:
+            asyncio.get_running_loop().call_soon(self._forget, environment)
+
+    def drain_output(self, environment: str) -> None:
+        """Hand over through `on_output`, now, what processes have already written."""
+        if (known := self._environments.get(environment)) is not None:
+            known.drain()
+
+    def connect(self, environment: str, port: int) -> socket.socket:
+        """A non-blocking TCP socket, connecting to the environment's own loopback. Raises OSError, also when it has to be asked again."""
+        if (known := self._environments.get(environment)) is None:
+            raise ConnectionError(f"environment {environment} is gone")
+        return known.connect(port)
+
+    def memory_peak_mb(self, environment: str) -> int | None:
+        """The most memory the environment has used, in MiB, or None where it cannot be known."""
+        known = self._environments.get(environment)
+        return None if known is None or known.gauge is None else known.gauge.peak_mb()
+
+    # What comes back ---------------------------------------------------------------------------------------------------------------------
+
+    def _heard(self, message: Message, fds: list[int]) -> None:
+        """The warden said something about an environment."""
+        environment = self._environments.get(message["environment"])
+        match message["op"]:
+            case "cloned" if environment is not None and environment.state == "starting":
+                self._cloned(environment, message, fds[0])
+            case "start_failed" if environment is not None:
+                self._start_failed(environment, message["reason"])
+            case "gone":
+                self._forget(message["environment"])
+            case _:
+                for fd in fds:
+                    os.close(fd)
+
+    def _cloned(self, environment: Environment, message: Message, line: int) -> None:
+        environment.head_pid = message["pid"]
+        environment.directories = message["directories"]
+        environment.head = Channel(
+            socket.socket(fileno=line),
+            lambda said, fds: self._head_said(environment, said, fds),
+            lambda: self._head_died(environment),
+        )
+
+    def _head_said(self, environment: Environment, message: Message, fds: list[int]) -> None:
+        match message["op"]:
+            case "ready":
+                try:
+                    environment.equip(self.level.freezer, self._plan.homes, self._events)
+                    self._ready(environment, fds)
+                except OSError as error:
+                    self._start_failed(environment, error.strerror or str(error))
+                else:
+                    self._started(environment)
+            case "network":
+                self._networked(environment, fds)
+            case "failed":
+                self._start_failed(environment, message["reason"])
+            case _:
+                environment.heard(message, fds)
+
+    def _started(self, environment: Environment) -> None:
+        """Answer, once everything is there that has to be."""
+        if environment.state == "starting" and environment.api is not None and environment.attached:
+            environment.state = "started"
+            self._stop_timer(environment)
+            environment.report(EnvironmentStarted(environment.id))
+
+    def _start_failed(self, environment: Environment, reason: str) -> None:
+        if environment.state != "starting":
+            return
+        environment.state = "failed"
+        self._stop_timer(environment)
+        environment.report(EnvironmentStartFailed(environment.id, f"environment {environment.id} could not be built: {reason}"))
+        # What there is of it goes now; the control plane is not told twice.
+        if environment.state == "failed":
+            environment.close()
+            if self._warden is not None and self._warden.alive:
+                self._warden.send({"op": "destroy", "environment": environment.id})
+            else:
+                self._environments.pop(environment.id, None)
+
+    def _head_died(self, environment: Environment) -> None:
+        if environment.state == "starting":
+            self._start_failed(environment, "its first process died while building it")
+        else:
+            environment.head_died()
+
+    def _forget(self, name: str) -> None:
+        environment = self._environments.pop(name, None)
+        if environment is not None:
+            environment.close()
+            self._detach(environment)
+            if environment.state != "failed":
+                environment.report(EnvironmentGone(name))
+
+    def _detach(self, environment: Environment) -> None:
+        """The environment is gone; so is its place in the network."""
+        return
+
+    def _warden_died(self) -> None:
+        """Its children die with it (PR_SET_PDEATHSIG), unless the v1 freezer holds them: their groups are killed from here."""
+        for environment in list(self._environments.values()):
+            cgroups.kill(environment.directories)
+            self._start_failed(environment, "the warden, which makes environments, was killed")
+            if environment.state == "destroying":
+                self._forget(environment.id)
+
+    def _output(self, environment: str, process: str, kind: str, data: bytes) -> None:
+        self.on_output(environment, process, "frames" if kind == "frames" else "text", data)
+
+    def _stop_timer(self, environment: Environment) -> None:
+        if environment.limit is not None:
+            environment.limit.cancel()
+            environment.limit = None
+
+
+def _raise_open_files() -> None:
+    """Each environment takes about ten descriptors here, and 1,024, the usual soft limit, is one hundred environments."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft < wanted:
+        with contextlib.suppress(ValueError, OSError):  # macOS has a lower limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

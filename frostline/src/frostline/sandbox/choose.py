@@ -1,0 +1,49 @@
+"""Which sandbox: the best that the machine allows, or the one that was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Literal, cast
+
+from msgspec import structs
+
+from ..core.events import SandboxEvent
+from .caged import CagedSandbox
+from .environment import OnOutput
+from .namespaces import NamespaceSandbox
+from .plain import PlainSandbox
+from .port import CageKind, FreezeMethod, SandboxError
+
+
+async def open_sandbox(
+    report: Callable[[SandboxEvent], None],
+    on_output: OnOutput,
+    *,
+    cage: CageKind | None = None,
+    freezer: FreezeMethod | Literal["best"] | str | None = None,
+) -> CagedSandbox:
+    """Open a sandbox. What was asked for is given or refused with SandboxError; what was left open is the best there is.
+
+    `freezer` is a `FreezeMethod`; None or `best` leaves it open. The result's `level` says what it came to, and its notes what is missing and
+    what that would take.
+    """
+    method = None if freezer in (None, "best") else cast(FreezeMethod, freezer)
+    refusals: list[str] = []
+    if cage != "plain":
+        if sys.platform == "linux":
+            sandbox: CagedSandbox = NamespaceSandbox(report, on_output, freezer=method)
+            try:
+                await sandbox.open()
+            except SandboxError as error:
+                if cage == "namespaces" or method in ("cgroup-v2", "cgroup-v1"):
+                    raise
+                refusals.append(f"environments have no namespaces: {error}")
+            else:
+                return sandbox
+        elif cage == "namespaces" or method in ("cgroup-v2", "cgroup-v1"):
+            raise SandboxError(f"{cage or method} is a feature of Linux; this is {sys.platform}")
+    sandbox = PlainSandbox(report, on_output, freezer=method)
+    level = await sandbox.open()
+    sandbox.level = structs.replace(level, notes=(*refusals, *level.notes))
+    return sandbox
