@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from client import WrongAnswer, many_clients
-from processes import available_bytes, cpu_seconds, descendants, memory_bytes
+from processes import available_bytes, cpu_seconds, descendants, memory_bytes, runs_a_function
 from servers import Python, Server, frostline, make_project
 
 WATCH_S = 5.0
@@ -22,16 +22,16 @@ def measure(folder: Path, python: Python, environments: int) -> dict[str, Any]:
     """The figures of `frozen_200`, for as many environments as asked for."""
     story = folder / "frozen.story.jsonl"
     project = make_project(folder / "frozen", python, environments)
-    with frostline(project, ["--story", str(story)]) as server:
+    with frostline(project, ["--spares", "0", "--story", str(story)]) as server:
         time.sleep(SETTLE_S)
         before = _memory(server)
         held = _hold(server, environments)
         time.sleep(SETTLE_S)
         after = _memory(server)
-        below = descendants(server.process.pid)
-        cpu = [cpu_seconds(below), cpu_seconds([server.process.pid])]
+        inside, outside = _divided(server)
+        cpu = cpu_seconds(inside), cpu_seconds(outside)
         time.sleep(WATCH_S)
-        cpu = [cpu_seconds(below) - cpu[0], cpu_seconds([server.process.pid]) - cpu[1]]
+        cpu = cpu_seconds(inside) - cpu[0], cpu_seconds(outside) - cpu[1]
         thawed_from = time.time()
         _hold(server, environments, 1.0)
         time.sleep(SETTLE_S)
@@ -41,13 +41,20 @@ def measure(folder: Path, python: Python, environments: int) -> dict[str, Any]:
             "pss": round((after[0] - before[0]) / held / MB, 2),
             "whole_machine": round((before[1] - after[1]) / held / MB, 2),
         },
-        **_from_story(story, thawed_from, held),
-        "cpu_while_frozen": {"watched_s": WATCH_S, "environments_s": round(cpu[0], 6), "server_s": round(cpu[1], 6)},
+        **_from_story(story, thawed_from),
+        "cpu_while_frozen": {"watched_s": WATCH_S, "processes": len(inside), "environments_s": round(cpu[0], 6), "frostline_s": round(cpu[1], 6)},
     }
 
 
 def _memory(server: Server) -> tuple[int, int]:
     return memory_bytes([server.process.pid, *descendants(server.process.pid)]), available_bytes()
+
+
+def _divided(server: Server) -> tuple[list[int], list[int]]:
+    """The processes of the environments, and frostline's own."""
+    everything = [server.process.pid, *descendants(server.process.pid)]
+    inside = [pid for pid in everything if runs_a_function(pid)]
+    return inside, [pid for pid in everything if pid not in inside]
 
 
 def _hold(server: Server, environments: int, seconds: float | None = None) -> int:
@@ -68,25 +75,20 @@ def _hold(server: Server, environments: int, seconds: float | None = None) -> in
         wait *= 2
 
 
-def _from_story(path: Path, thawed_from: float, environments: int) -> dict[str, Any]:
-    """How long the freezer took, from frostline's own recording: for each environment, and from the first order to the last answer."""
-    freezes: list[tuple[float, float]] = []
-    thaws: list[tuple[float, float]] = []
+def _from_story(path: Path, since: float) -> dict[str, Any]:
+    """How long the freezer took, from frostline's own recording: each time, and from the first order to the last answer.
+
+    `since`: when all were frozen and the invocations that wake them all were about to be sent.
+    """
+    answers = {"EnvironmentFrozen": "FreezeEnvironment", "EnvironmentThawed": "ThawEnvironment"}
+    took: dict[str, list[tuple[float, float]]] = {order: [] for order in answers.values()}
     ordered: dict[tuple[str, str], float] = {}
     for at, kind, environment in _lines(path):
-        match kind:
-            case "FreezeEnvironment" | "ThawEnvironment":
-                ordered[kind, environment] = at
-            case "EnvironmentFrozen" if ("FreezeEnvironment", environment) in ordered:
-                freezes.append((ordered.pop(("FreezeEnvironment", environment)), at))
-            case "EnvironmentThawed" if ("ThawEnvironment", environment) in ordered:
-                thaws.append((ordered.pop(("ThawEnvironment", environment)), at))
-            case _:
-                pass
-    # The last freeze of each environment, and its last thaw: those after all of them had been frozen and woken together.
-    last_thaws = [pair for pair in thaws if pair[0] >= thawed_from]
-    last_freezes = freezes[-environments:]
-    return {"freeze": _spread(last_freezes), "thaw": _spread(last_thaws)}
+        if kind in took and at >= since:
+            ordered[kind, environment] = at
+        elif kind in answers and (answers[kind], environment) in ordered:
+            took[answers[kind]].append((ordered.pop((answers[kind], environment)), at))
+    return {"freeze": _spread(took["FreezeEnvironment"]), "thaw": _spread(took["ThawEnvironment"])}
 
 
 def _spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
@@ -103,11 +105,9 @@ def _spread(pairs: list[tuple[float, float]]) -> dict[str, Any]:
 
 def _lines(path: Path) -> Iterator[tuple[float, str, str]]:
     """Time, name and environment of every event and effect in a story."""
-    from frostline.story.reader import Story
-
-    with Story.open(path) as story:
-        for line in story:
-            thing = line.event or line.effect
-            environment = getattr(thing, "environment", None)
-            if isinstance(environment, str):
-                yield line.at, type(thing).__name__, environment
+    with path.open("rb") as file:
+        for line in file:
+            read = json.loads(line)
+            thing = read.get("event") or read.get("effect")
+            if thing and "environment" in thing and isinstance(kind := thing.get("event") or thing.get("effect"), str):
+                yield read["at"], kind, thing["environment"]

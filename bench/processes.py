@@ -28,6 +28,14 @@ def descendants(ancestor: int) -> list[int]:
     return found
 
 
+def runs_a_function(pid: int) -> bool:
+    """Whether a process is one of a function's: only those have Lambda's variables."""
+    try:
+        return b"AWS_LAMBDA_FUNCTION_NAME=" in (PROC / str(pid) / "environ").read_bytes()
+    except OSError:
+        return False
+
+
 def memory_bytes(pids: list[int]) -> int:
     """What these processes hold together: a page that several share is counted once (PSS). Resident pages where that cannot be read."""
     total = 0

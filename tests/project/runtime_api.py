@@ -217,6 +217,7 @@ def running(deployment: Deployment, api: FakeRuntimeAPI, folder: Path, *, open_g
     }
     log = folder / "log"
     actions: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]

@@ -9,8 +9,8 @@ from typing import cast
 
 import pytest
 import pytest_asyncio
-from frostline.sandbox.router.client import Router
 
+from frostline.sandbox.router.client import Router
 from tests.sandbox.router.machine import Machine, Namespace, User
 
 USERS: list[User] = ["root", "user"] if os.geteuid() == 0 else ["user"]

@@ -1,7 +1,7 @@
 """What the sandbox does for the router, in small: starts processes in namespaces, and offers sockets inside them.
 
-A `Machine` is one helper process, as root or as an ordinary user inside a user namespace of its own, which forks what it is asked for. It has this file for its
-program (see the end), so that nothing but the interpreter has to be readable for that user.
+A `Machine` is one helper process, as root or as an ordinary user inside a user namespace of its own, which forks what it is asked for.
+Its program is this file (see the end).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLONE_NEWNET = 0x40000000
 SOURCES = str(Path(__file__).resolve().parents[3] / "frostline" / "src")
 
 
-def send(sock: socket.socket, message: Any, fds: list[int] | None = None) -> None:
+def send(sock: socket.socket, message: object, fds: list[int] | None = None) -> None:
     rights = array.array("i", fds or [])
     sock.sendmsg([json.dumps(message).encode()], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if rights else [])
 

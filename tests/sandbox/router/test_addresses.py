@@ -7,9 +7,9 @@ import sys
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+
 from frostline.sandbox.router import GATEWAY_ADDRESS, HOST_ADDRESS, LAB_NETWORK, NAMESERVER_ADDRESS, RESOLV_CONF
 from frostline.sandbox.router.addresses import SERVICE_NETWORK, SLOTS, environment_address
-
 from tests.sandbox.router.machine import SOURCES
 
 

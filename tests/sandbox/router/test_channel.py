@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+
 from frostline.sandbox.router.channel import Channel
 from frostline.sandbox.router.messages import (
     AnyMessage,

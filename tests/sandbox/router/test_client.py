@@ -7,14 +7,13 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
 from frostline.sandbox.router import HOST_ADDRESS
 from frostline.sandbox.router.client import Router, RouterError
-
 from tests.sandbox.router.conftest import Lab
 from tests.sandbox.router.machine import SOURCES, Machine
 
@@ -25,37 +24,64 @@ def pids(lab: Lab) -> dict[str, int]:
     return {role: helper.pid for role, helper in lab.router._helpers.items() if helper.pid is not None}
 
 
-async def gone(pid: int) -> None:
-    """Wait until a process that is somebody else's child has ended."""
-    descriptor = os.pidfd_open(pid)
-    ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(descriptor, ended.set)
-    try:
-        await asyncio.wait_for(ended.wait(), 5)
-    finally:
-        asyncio.get_running_loop().remove_reader(descriptor)
-        os.close(descriptor)
+class Watched:
+    """A process that is somebody else's child, held by a descriptor from now on, so that its number cannot become another's."""
+
+    def __init__(self, pid: int) -> None:
+        self._descriptor = os.pidfd_open(pid)
+
+    async def end(self) -> None:
+        """Wait until it has ended."""
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_reader(self._descriptor, ended.set)
+        try:
+            await asyncio.wait_for(ended.wait(), 5)
+        finally:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            os.close(self._descriptor)
 
 
 async def test_closing_ends_both_processes(lab: Lab) -> None:
     await lab.router.open(lab.machine.spawn)
-    watched = [asyncio.create_task(gone(pid)) for pid in pids(lab).values()]
-    await asyncio.sleep(0)
+    watched = [Watched(pid) for pid in pids(lab).values()]
     await lab.router.close()
-    await asyncio.gather(*watched)
+    for process in watched:
+        await process.end()
     await lab.router.close()
     assert lab.lost == []
+
+
+async def test_closing_while_it_opens_ends_the_opening(lab: Lab) -> None:
+    spawned: list[Watched] = []
+
+    async def spawn(argv: list[str], fds: list[int], new_netns: bool) -> int:
+        pid = await lab.machine.spawn(argv, fds, new_netns)
+        spawned.append(Watched(pid))
+        if len(spawned) == 2:
+            asyncio.get_running_loop().call_soon(closing.set)
+        return pid
+
+    async def close() -> None:
+        await closing.wait()
+        await lab.router.close()
+
+    closing = asyncio.Event()
+    opened, closed = await asyncio.gather(lab.router.open(spawn), close(), return_exceptions=True)
+    assert (str(opened), closed) == ("the router was closed", None)
+    for process in spawned:
+        await process.end()
+    await lab.router.open(lab.machine.spawn)
+    await lab.environment("e")
 
 
 @pytest.mark.parametrize("role", ["lab", "dialer"])
 async def test_the_death_of_either_process_is_told_once_and_ends_the_other(lab: Lab, role: str) -> None:
     await lab.router.open(lab.machine.spawn)
     victims = pids(lab)
-    other = asyncio.create_task(gone(victims["dialer" if role == "lab" else "lab"]))
-    await asyncio.sleep(0)
+    other = Watched(victims["dialer" if role == "lab" else "lab"])
     os.kill(victims[role], signal.SIGKILL)
     await asyncio.wait_for(lab.lost_event.wait(), 5)
-    await other
+    await other.end()
     assert lab.lost == [f"the {role} process of the lab's router ended unexpectedly"]
 
 
@@ -69,10 +95,10 @@ async def test_attaching_without_a_router_fails_with_a_sentence(lab: Lab) -> Non
 async def test_an_attachment_under_way_is_answered_when_the_router_is_lost(lab: Lab) -> None:
     await lab.router.open(lab.machine.spawn)
     os.kill(pids(lab)["lab"], signal.SIGSTOP)
-    answer = asyncio.create_task(lab.attach("e", lab.machine.namespace()))
-    await asyncio.sleep(0)
+    answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    lab.router.attach("e", lab.machine.namespace().netns, answer.set_result)
     os.kill(pids(lab)["lab"], signal.SIGKILL)
-    assert isinstance(await answer, RouterError)
+    assert isinstance(await asyncio.wait_for(answer, 5), RouterError)
 
 
 async def test_closing_kills_a_process_that_does_not_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,10 +106,9 @@ async def test_closing_kills_a_process_that_does_not_end(lab: Lab, monkeypatch: 
     await lab.router.open(lab.machine.spawn)
     stopped = pids(lab)["lab"]
     os.kill(stopped, signal.SIGSTOP)
-    watched = asyncio.create_task(gone(stopped))
-    await asyncio.sleep(0)
+    watched = Watched(stopped)
     await lab.router.close()
-    await watched
+    await watched.end()
 
 
 async def test_without_nft_opening_says_what_to_install(machine: Machine) -> None:
@@ -105,29 +130,26 @@ async def test_rules_that_nft_refuses_say_what_the_kernel_lacks(machine: Machine
 
 async def test_a_spawn_that_fails_leaves_nothing_running(machine: Machine) -> None:
     """The error is the spawner's own."""
-    spawned: list[int] = []
+    spawned: list[Watched] = []
 
     async def spawn(argv: list[str], fds: list[int], new_netns: bool) -> int:
         if not new_netns:
             raise PermissionError("no more processes for you")
-        spawned.append(await machine.spawn(argv, fds, new_netns))
-        return spawned[0]
+        pid = await machine.spawn(argv, fds, new_netns)
+        spawned.append(Watched(pid))
+        return pid
 
     router = Router(lambda _: None)
     with pytest.raises(PermissionError):
         await router.open(spawn)
-    assert not Path(f"/proc/{spawned[0]}/fd/3").exists() or await _is_gone(spawned[0])
-
-
-async def _is_gone(pid: int) -> bool:
-    await gone(pid)
-    return True
+    await spawned[0].end()
 
 
 async def test_opening_gives_up_on_processes_that_say_nothing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("frostline.sandbox.router.client.OPEN_TIMEOUT_S", 0.1)
 
-    async def spawn(_: list[str], fds: list[int], new_netns: bool) -> int:
+    async def spawn(argv: list[str], fds: list[int], new_netns: bool) -> int:
+        assert argv
         return await machine.spawn(["sleep", "60"], fds, new_netns)
 
     router = Router(lambda _: None)
@@ -153,11 +175,22 @@ async def test_an_environment_can_be_detached_and_attached_again(lab: Lab) -> No
     lab.router.detach("nobody")
 
 
+async def test_an_environment_that_is_detached_before_it_is_attached_leaves_nothing(lab: Lab) -> None:
+    await lab.router.open(lab.machine.spawn)
+    namespace = lab.machine.namespace()
+    answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+    lab.router.attach("e", namespace.netns, answer.set_result)
+    lab.router.detach("e")
+    await asyncio.wait_for(answer, 5)
+    assert lab.router._addresses == {}
+    assert await lab.attach("e", namespace) is None
+
+
 async def test_what_is_no_network_namespace_cannot_be_attached(lab: Lab) -> None:
     await lab.router.open(lab.machine.spawn)
     answer: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-    with Path(os.devnull).open() as file:
-        lab.router.attach("e", file.fileno(), answer.set_result)
+    with socket.socket() as sock:
+        lab.router.attach("e", sock.fileno(), answer.set_result)
         error = await answer
     assert str(error).startswith("environment e could not be attached to the network: could not create the veth env1: ")
     assert lab.lost == []
@@ -191,8 +224,9 @@ async def test_an_environment_may_die_attached(lab: Lab) -> None:
     await lab.router.open(lab.machine.spawn)
     for number in range(3):
         namespace = await lab.environment(f"e{number}")
+        ended = Watched(namespace.pid)
         lab.machine.end(namespace)
-        await gone(namespace.pid)
+        await ended.end()
         lab.router.detach(f"e{number}")
     assert lab.lost == []
 
@@ -216,13 +250,13 @@ asyncio.run(main())
 async def test_both_processes_end_when_the_main_process_is_killed(machine: Machine) -> None:
     paths = [SOURCES, str(Path(SOURCES).parents[1])]
     program = MAIN.format(paths=paths, user=machine.user)
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as main:
-        assert main.stdout is not None
-        line = await asyncio.to_thread(main.stdout.readline)
-        watched = [asyncio.create_task(gone(pid)) for pid in json.loads(line)]
-        await asyncio.sleep(0)
-        main.kill()
-        await asyncio.gather(*watched)
+    main = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+    assert main.stdout is not None
+    watched = [Watched(pid) for pid in json.loads(await main.stdout.readline())]
+    main.kill()
+    await main.wait()
+    for process in watched:
+        await process.end()
 
 
 async def test_ctrl_c_in_the_terminal_does_not_end_the_router(lab: Lab) -> None:

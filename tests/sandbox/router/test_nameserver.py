@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from dnslib import QTYPE, RR, SRV, DNSRecord
+
 from frostline.sandbox.router import forward, nameserver
 from frostline.sandbox.router.nameserver import NameServer
 
@@ -39,7 +40,7 @@ class Client(asyncio.DatagramProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.DatagramTransport", transport)
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, _: object) -> None:
         self.answers.put_nowait(DNSRecord.parse(data))
 
     def send(self, name: str, kind: str = "A") -> None:
@@ -57,12 +58,15 @@ async def client(server: tuple[NameServer, Address]) -> AsyncIterator[Client]:
     transport.close()
 
 
-def resolver(answer: Callable[..., Any]) -> Callable[..., Any]:
-    """A `getaddrinfo` that answers so for names, and leaves numbers (asyncio's own use) to the real one."""
-    real = socket.getaddrinfo
+Found = Sequence[tuple[object, ...]]
 
-    def getaddrinfo(host: Any, *rest: Any, **more: Any) -> Any:
-        return answer(host, *rest) if isinstance(host, bytes) else real(host, *rest, **more)
+
+def resolver(answer: Callable[[], Found]) -> Callable[..., Found]:
+    """A `getaddrinfo` that answers so for names, and leaves numbers (asyncio's own use) to the real one."""
+    real: Callable[..., Found] = socket.getaddrinfo
+
+    def getaddrinfo(host: bytes | str, *rest: object, **more: object) -> Found:
+        return answer() if isinstance(host, bytes) else real(host, *rest, **more)
 
     return getaddrinfo
 
@@ -72,7 +76,7 @@ def resolver(answer: Callable[..., Any]) -> Callable[..., Any]:
     [(socket.EAI_NONAME, "NXDOMAIN"), (socket.EAI_NODATA, "NOERROR"), (socket.EAI_AGAIN, "SERVFAIL"), (socket.EAI_FAIL, "SERVFAIL")],
 )
 async def test_the_resolvers_errors_become_dns_codes(client: Client, monkeypatch: pytest.MonkeyPatch, number: int, rcode: str) -> None:
-    def fail(*_: object) -> None:
+    def fail() -> Found:
         raise socket.gaierror(number, "as the test wants it")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolver(fail))
@@ -84,7 +88,7 @@ async def test_the_resolvers_errors_become_dns_codes(client: Client, monkeypatch
 async def test_a_look_up_that_takes_too_long_is_a_server_failure(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     monkeypatch.setattr(nameserver, "LOOKUP_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(socket, "getaddrinfo", resolver(lambda *_: release.wait(10) and []))
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(lambda: [()] if not release.wait(10) else []))
     try:
         assert (await client.ask("a.example")).header.rcode == 2
     finally:
@@ -95,7 +99,7 @@ async def test_an_environment_has_a_bounded_number_of_queries_under_way(client: 
     """Those above are dropped; when the others are answered, there is room again."""
     release = threading.Event()
     monkeypatch.setattr(nameserver, "MAX_QUERIES_PER_ENVIRONMENT", 3)
-    monkeypatch.setattr(socket, "getaddrinfo", resolver(lambda *_: release.wait(10) and []))
+    monkeypatch.setattr(socket, "getaddrinfo", resolver(lambda: [()] if not release.wait(10) else []))
     for _ in range(10):
         client.send("a.example")
     # The lab's own names need no look-up, so this one's silence shows that it was dropped, and the ten before it were read.

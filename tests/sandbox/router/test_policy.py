@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from frostline.sandbox.router.addresses import GATEWAY_ADDRESS, HOST_ADDRESS, NAMESERVER_ADDRESS, environment_address
-from frostline.sandbox.router.policy import DestinationDenied, candidates
 from hypothesis import given
 from hypothesis import strategies as st
+
+from frostline.sandbox.router.addresses import GATEWAY_ADDRESS, HOST_ADDRESS, NAMESERVER_ADDRESS, environment_address
+from frostline.sandbox.router.policy import DestinationDenied, candidates
 
 OWN = frozenset({9001})
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+
 from frostline.sandbox.router.relay import BUFFER_BYTES, Relay, reset
 
 

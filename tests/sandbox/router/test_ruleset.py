@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from frostline.sandbox.router import ruleset
 from frostline.sandbox.router.ruleset import RulesetError
 

@@ -99,8 +99,7 @@ def runtime_environment(
     variables = {
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "PATH": "/usr/local/bin:/usr/bin/:/bin:" + paths.opt + "/bin",
-        "LD_LIBRARY_PATH": library_path(paths),
+        **_search_paths(paths),
         **_xray(api),
         **launched,
         **function.environment,
@@ -131,16 +130,29 @@ def extension_environment(
     return {
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "PATH": "/usr/local/bin:/usr/bin/:/bin:" + paths.opt + "/bin",
-        "LD_LIBRARY_PATH": library_path(paths),
+        **_search_paths(paths),
         **own,
         **_platform(function, api, credentials),
     }
 
 
-def library_path(paths: Paths) -> str:
-    """`LD_LIBRARY_PATH` as on AWS."""
-    return f"/lib64:/usr/lib64:{paths.runtime}:{paths.runtime}/lib:{paths.task}:{paths.task}/lib:{paths.opt}/lib"
+def _search_paths(paths: Paths) -> dict[str, str]:
+    """As on AWS, for every runtime."""
+    return {
+        "PATH": f"{paths.lang}/bin:/usr/local/bin:/usr/bin/:/bin:{paths.opt}/bin",
+        "LD_LIBRARY_PATH": ":".join(
+            (
+                f"{paths.lang}/lib",
+                "/lib64",
+                "/usr/lib64",
+                paths.runtime,
+                f"{paths.runtime}/lib",
+                paths.task,
+                f"{paths.task}/lib",
+                f"{paths.opt}/lib",
+            )
+        ),
+    }
 
 
 def _platform(function: Function, api: str, credentials: Credentials) -> dict[str, str]:

@@ -27,7 +27,7 @@ class ProjectError(Exception):
         self.message = message
 
 
-Root = Literal["task", "opt", "runtime"]
+Root = Literal["task", "opt", "runtime", "lang"]
 
 
 class Paths(Struct, frozen=True, kw_only=True):
@@ -36,13 +36,20 @@ class Paths(Struct, frozen=True, kw_only=True):
     task: str = "/var/task"
     opt: str = "/opt"
     runtime: str = "/var/runtime"
+    language: str = ""
+    """Where the language's own installation is: `/var/lang` on AWS. By default `lang` in the runtime's directory, which it is part of here."""
+
+    @property
+    def lang(self) -> str:
+        """`language`, or its default."""
+        return self.language or f"{self.runtime}/lang"
 
 
 DEFAULT_PATHS = Paths()
 
 
 class Seen(Struct, frozen=True):
-    """A path inside an execution environment, under one of its three roots."""
+    """A path inside an execution environment, under one of its roots."""
 
     root: Root
     path: str = ""
@@ -67,7 +74,7 @@ class Launch(Struct, frozen=True, kw_only=True):
     argv: tuple[Word, ...]
     """The command; its first word is an absolute path."""
     environment: dict[str, tuple[Word, ...]] = {}
-    """Variables this runtime adds or replaces; several words are joined with colons (`PATH`, `NODE_PATH`)."""
+    """Variables this runtime adds or replaces; several words are joined with colons (`NODE_PATH`)."""
     runtime_dir: Path | None = None
     """A host directory to be seen, read-only, at `/var/runtime`."""
     read_only: tuple[Path, ...] = ()

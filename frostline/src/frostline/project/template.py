@@ -107,9 +107,6 @@ def _yaml(text: str, name: str) -> Any:
         raise ProjectError(f"{place}: is not valid YAML: {told}.") from None
     except yaml.YAMLError as error:
         raise ProjectError(f"{name}: is not valid YAML: {error}.") from None
-    except (ValueError, OverflowError) as error:
-        # Scalars that look like a number and are none (`0x`, `1:99999999999999999999`).
-        raise ProjectError(f"{name}: has a value that cannot be read: {error}.") from None
 
 
 class _Reader:
@@ -180,7 +177,11 @@ class _Reader:
             return node.value
         if node.tag not in _SCALARS:
             raise self.error(node, f"the tag {node.tag}, which is not CloudFormation's")
-        return self.loader.construct_object(node, deep=True)
+        try:
+            return self.loader.construct_object(node, deep=True)
+        except (ValueError, LookupError, OverflowError) as error:
+            # `!!int` of nothing, `!!bool maybe`, `0x`: PyYAML raises whatever its parsing meets.
+            raise self.error(node, f"a value that cannot be read as {node.tag.rpartition(':')[2]}: {node.value!r} ({error})") from None
 
     def tagged(self, node: Node, value: Any) -> dict[str, Any]:
         """CloudFormation's short forms: `!Ref x` is `{Ref: x}`, `!Sub x` is `{Fn::Sub: x}`, `!GetAtt a.b` is `{Fn::GetAtt: [a, b]}`."""

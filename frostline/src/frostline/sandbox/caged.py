@@ -108,9 +108,8 @@ class CagedSandbox(ABC):
         finally:
             self._closed.set_result(None)
 
-    async def _close_network(self) -> None:
+    async def _close_network(self) -> None:  # noqa: B027 - a sandbox without a network has nothing to do
         """End what runs for all environments together."""
-        return
 
     def _clean(self) -> None:
         """What the warden leaves: nothing, unless it was killed."""
@@ -134,7 +133,9 @@ class CagedSandbox(ABC):
         if name in self._environments:
             raise ValueError(f"environment {name} exists already")
         assert self._run is not None and self._warden is not None, "the sandbox is not open"
-        environment = self._environments[name] = Environment(blueprint, self._paths(blueprint, self._run), report or self.report, self._output)
+        environment = self._environments[name] = Environment(
+            blueprint, self._paths(blueprint, self._run), report or self.report, self._output
+        )
         loop = asyncio.get_running_loop()
         try:
             if not self._warden.alive or self._closing:
@@ -285,13 +286,12 @@ class CagedSandbox(ABC):
         environment = self._environments.pop(name, None)
         if environment is not None:
             environment.close()
-            self._detach(environment)
+            self._detach(name)
             if environment.state != "failed":
                 environment.report(EnvironmentGone(name))
 
-    def _detach(self, environment: Environment) -> None:
+    def _detach(self, environment: str) -> None:  # noqa: B027 - a sandbox without a network has nothing to do
         """The environment is gone; so is its place in the network."""
-        return
 
     def _warden_died(self) -> None:
         """Its children die with it (PR_SET_PDEATHSIG), unless the v1 freezer holds them: their groups are killed from here."""

@@ -147,7 +147,8 @@ def plan(run: str, *, freezer: int | None = None, controllers: Sequence[str] = C
         home = _home_v1(hierarchy, run, offers, reasons)
         if home is not None:
             made.homes.append(home)
-    made.notes += dict.fromkeys(reasons)
+    if not made.homes:
+        made.notes += dict.fromkeys(reasons) or ["this machine has no control groups"]
     return made
 
 
@@ -155,36 +156,38 @@ def _home_v2(there: Mounted, run: str, controllers: Sequence[str], made: Plan, r
     """The best of our own cgroup and the hierarchy's root: the one that offers most, ours when they are equal."""
     best: Home | None = None
     for parent in dict.fromkeys((there.own, there.point)):
-        path = f"{parent}/{PREFIX}{run}"
         try:
-            # A process is moved by whoever may write to the common ancestor of both places, so a directory of our own is not enough.
-            if not os.access(f"{parent}/cgroup.procs", os.W_OK):
-                raise PermissionError(errno.EACCES, "not ours to write to")
-            os.mkdir(path)
+            home = _try_v2(parent, f"{parent}/{PREFIX}{run}", controllers, made, ours=parent == there.own, use_freezer=use_freezer)
         except OSError as error:
-            reasons.append(f"no cgroup can be made in {parent} ({error.strerror})")
+            reasons.append(_why(error))
             continue
-        wanted = [name for name in controllers if name in _words(f"{parent}/cgroup.controllers")]
-        _enable(parent, wanted)
-        if parent == there.own and (missing := [name for name in wanted if name not in _words(f"{path}/cgroup.controllers")]):
-            if _make_room(parent, path):
-                made.moved = parent
-                _enable(parent, missing)
-        _enable(path, wanted)
-        offers = [name for name in _words(f"{path}/cgroup.subtree_control") if name in controllers]
-        if use_freezer and os.path.exists(f"{path}/cgroup.freeze"):
-            offers.append("freezer")
-        candidate = Home(2, path, offers)
-        if best is None or len(offers) > len(best.offers):
-            best, candidate = candidate, best or Home(2, path, ())
-        if candidate.path != best.path:
-            _rmdir(candidate.path)
-        if len(best.offers) == len(controllers) + 1:
+        if len(home.offers) <= (0 if best is None else len(best.offers)):
+            _rmdir(home.path)
+            continue
+        if best is not None:
+            _rmdir(best.path)
+        best = home
+        if len(best.offers) == len(controllers) + use_freezer:
             break
-    if best is not None and not best.offers:
-        _rmdir(best.path)
-        return None
     return best
+
+
+def _try_v2(parent: str, path: str, controllers: Sequence[str], made: Plan, *, ours: bool, use_freezer: bool) -> Home:
+    # A process is moved by whoever may write to the common ancestor of both places, so a directory of our own is not enough.
+    if not os.access(f"{parent}/cgroup.procs", os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), parent)
+    os.mkdir(path)
+    wanted = [name for name in controllers if name in _words(f"{parent}/cgroup.controllers")]
+    _enable(parent, wanted)
+    missing = [name for name in wanted if name not in _words(f"{path}/cgroup.controllers")]
+    if ours and missing and _make_room(parent, path):
+        made.moved = parent
+        _enable(parent, missing)
+    _enable(path, wanted)
+    offers = [name for name in _words(f"{path}/cgroup.subtree_control") if name in controllers]
+    if use_freezer and os.path.exists(f"{path}/cgroup.freeze"):
+        offers.append("freezer")
+    return Home(2, path, offers)
 
 
 def _enable(directory: str, controllers: Sequence[str]) -> None:
@@ -222,10 +225,19 @@ def _home_v1(there: Mounted, run: str, offers: Sequence[str], reasons: list[str]
         try:
             os.mkdir(path)
         except OSError as error:
-            reasons.append(f"no cgroup can be made in {parent} ({error.strerror})")
+            reasons.append(_why(error))
             continue
         return Home(1, path, offers)
     return None
+
+
+def _why(error: OSError) -> str:
+    """Why no group can be made, in one breath; where it was is of no use to a person who may not write there."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "none here is this user's to write to"
+    if error.errno == errno.EROFS:
+        return "they are mounted read-only here"
+    return f"{error.strerror} in making one at {error.filename}"
 
 
 def make(homes: Sequence[Home], name: str) -> list[str]:
@@ -257,7 +269,9 @@ def limit(homes: Sequence[Home], name: str, *, memory: int | None, processes: in
         if "pids" in home.offers:
             write(f"{directory}/pids.max", str(processes))
         if "memory" in home.offers and memory is not None:
-            first, second = ("memory.max", "memory.swap.max") if home.version == 2 else ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+            first, second = (
+                ("memory.max", "memory.swap.max") if home.version == 2 else ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes")
+            )
             write(f"{directory}/{first}", str(memory))
             if os.path.exists(f"{directory}/{second}"):  # swap is not accounted for everywhere
                 write(f"{directory}/{second}", "0" if home.version == 2 else str(memory))

@@ -25,10 +25,10 @@ async def open_sandbox(
 ) -> CagedSandbox:
     """Open a sandbox. What was asked for is given or refused with SandboxError; what was left open is the best there is.
 
-    `freezer` is a `FreezeMethod`; None or `best` leaves it open. The result's `level` says what it came to, and its notes what is missing and
-    what that would take.
+    `freezer` is a `FreezeMethod`; None or `best` leaves it open. The result's `level` says what it came to, and its notes what is missing
+    and what that would take.
     """
-    method = None if freezer in (None, "best") else cast(FreezeMethod, freezer)
+    method = None if freezer in (None, "best") else cast("FreezeMethod", freezer)
     refusals: list[str] = []
     if cage != "plain":
         if sys.platform == "linux":

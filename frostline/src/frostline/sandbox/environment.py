@@ -77,7 +77,9 @@ class Environment:
         """Open what freezes and measures it, once its head is there. Raises OSError."""
         assert self.head is not None
         answers = Answers(self._frozen, self._freeze_failed, self._thawed)
-        within = {offer: (home.version, directory) for home, directory in zip(homes, self.directories, strict=False) for offer in home.offers}
+        within = {
+            offer: (home.version, directory) for home, directory in zip(homes, self.directories, strict=False) for offer in home.offers
+        }
         match method:
             case "cgroup-v2":
                 assert events is not None
@@ -237,7 +239,13 @@ class Environment:
             case "exited":
                 process = self._processes.pop(message["process"], None)
                 if process is not None:
-                    self._end(message["process"], process, status=message.get("status"), signum=message.get("signal"), error=message.get("error", ""))
+                    self._end(
+                        message["process"],
+                        process,
+                        status=message.get("status"),
+                        signum=message.get("signal"),
+                        error=message.get("error", ""),
+                    )
             case "killed":
                 self._killing = False
                 self.report(ProcessesKilled(self.id))

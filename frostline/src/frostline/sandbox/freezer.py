@@ -1,7 +1,7 @@
 """Stopping and continuing all processes of an environment.
 
-Writing to `cgroup.freeze` is a request; `frozen 1` in `cgroup.events` is the fact, and only the fact is reported. Measured for an idle process
-from the one to the other: 0.1 ms, and 0.2 ms for the way back (more when all CPUs are busy).
+Writing to `cgroup.freeze` is a request; `frozen 1` in `cgroup.events` is the fact, and only the fact is reported. Measured for an idle
+process from the one to the other: 0.1 ms, and 0.2 ms for the way back (more when all CPUs are busy).
 """
 
 from __future__ import annotations

@@ -45,13 +45,20 @@ class Warden:
         return self._channel is not None and not self._ended.done()
 
     async def open(self, cage: CageKind, plan: cgroups.Plan) -> bool | None:
-        """Start it and have it prepare. Answers whether it is root in a user namespace of its own (None for `plain`). Raises SandboxError."""
+        """Start it and have it prepare. Answers whether it is root in a user namespace of its own (None for `plain`).
+
+        Raises SandboxError.
+        """
         ours, theirs = socket.socketpair()
         argv = [sys.executable, "-I", "-S", "-X", "utf8", "-c", BOOT, str(self._run.path), str(theirs.fileno()), PACKAGES]
         try:
             # A session of its own: Ctrl-C in the terminal must not reach the one process that cleans up.
             self._process = subprocess.Popen(  # noqa: ASYNC220 - once, at start, and it returns when the program runs
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(), self._run.lock), start_new_session=True
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), self._run.lock),
+                start_new_session=True,
             )
         except OSError as error:
             ours.close()

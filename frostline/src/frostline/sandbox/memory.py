@@ -1,9 +1,9 @@
 """How much memory an environment uses, and the end of a process that uses too much.
 
-On AWS /tmp is a disk; here it is memory, and the kernel counts it as the environment's. So the kernel's own limit is the function's memory *and*
-/tmp together, which nothing gets past, and in between the memory that belongs to processes (the kernel's `anon`, v1's `total_rss`) is held to the
-function's limit from here: the kernel tells when usage passes a level; if that is due to processes, the largest of them is killed, as the
-kernel would have done; otherwise the level goes up by what processes may still take.
+On AWS /tmp is a disk; here it is memory, and the kernel counts it as the environment's. So the kernel's own limit is the function's memory
+*and* /tmp together, which nothing gets past, and in between the memory that belongs to processes (the kernel's `anon`, v1's `total_rss`)
+is held to the function's limit from here: the kernel tells when usage passes a level; if that is due to processes, the largest of them is
+killed, as the kernel would have done; otherwise the level goes up by what processes may still take.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class CgroupGauge:
         self._killed = False
         self._alarm: Callable[[int], None] = self._raise_high if v2 else self._set_threshold
         self._eventfd = -1
+        self._registering: asyncio.Future[None] | None = None
         if limit is not None:
             if v2:
                 events.watch(self._counts, self._passed)
@@ -138,7 +139,18 @@ class CgroupGauge:
             os.close(self._eventfd)
         self._eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._events.watch(self._eventfd, self._passed, select.EPOLLIN)
-        write(f"{self._directory}/cgroup.event_control", f"{self._eventfd} {self._usage} {level}")
+        # In a thread, and with a descriptor of its own: the kernel takes 5 to 15 ms for it (it waits for an RCU grace period).
+        self._registering = self._loop.run_in_executor(None, _register_threshold, self._directory, os.dup(self._eventfd), level)
+
+
+def _register_threshold(directory: str, eventfd: int, level: int) -> None:
+    with contextlib.suppress(OSError):  # the group has been removed meanwhile
+        usage = os.open(f"{directory}/memory.usage_in_bytes", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            write(f"{directory}/cgroup.event_control", f"{eventfd} {usage} {level}")
+        finally:
+            os.close(usage)
+    os.close(eventfd)
 
 
 class ProcessGauge:

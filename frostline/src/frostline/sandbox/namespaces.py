@@ -8,7 +8,7 @@ import socket
 
 from msgspec import structs
 
-from ..core.events import EnvironmentStarted, EnvironmentStartFailed, SandboxEvent
+from ..core.events import EnvironmentStartFailed, SandboxEvent
 from . import cgroups
 from .caged import CagedSandbox
 from .environment import Environment
@@ -24,6 +24,11 @@ TRIAL = "(trial)"
 
 HOW_TO_GET_CGROUPS = "run as root, or under `systemd-run --user --scope -p Delegate=yes`"
 
+NO_FREEZER = (
+    "no cgroup to freeze with ({}): processes are frozen with SIGSTOP and SIGCONT, which they can notice; "
+    f"{HOW_TO_GET_CGROUPS} to use the cgroup freezer"
+)
+
 
 class NamespaceSandbox(CagedSandbox):
     """A `Sandbox` of namespaces, with cgroups as far as there are any, and a router for the way out."""
@@ -37,7 +42,13 @@ class NamespaceSandbox(CagedSandbox):
         limits = self._plan.home("memory") is not None, self._plan.home("pids") is not None or bool(mapped)
         notes += _missing(memory=limits[0], processes=limits[1], reasons=self._plan.notes)
         self.level = Level(
-            cage="namespaces", freezer=method, network=True, egress=False, memory_limit=limits[0], process_limit=limits[1], notes=tuple(notes)
+            cage="namespaces",
+            freezer=method,
+            network=True,
+            egress=False,
+            memory_limit=limits[0],
+            process_limit=limits[1],
+            notes=tuple(notes),
         )
         no_way_out = await self._open_router(warden)
         failed = await self._try_one(run)
@@ -64,11 +75,7 @@ class NamespaceSandbox(CagedSandbox):
             return self._wanted, []
         if home is not None:
             return ("cgroup-v2" if home.version == 2 else "cgroup-v1"), []
-        why = "; ".join(self._plan.notes) or "there is none"
-        return "signals", [
-            f"no writable cgroup ({why}): processes are frozen with SIGSTOP and SIGCONT, which they can notice; {HOW_TO_GET_CGROUPS} "
-            "to use the cgroup freezer"
-        ]
+        return "signals", [NO_FREEZER.format("; ".join(self._plan.notes))]
 
     async def _open_router(self, warden: Warden) -> str | None:
         """Why there is no way out, or None."""
@@ -83,23 +90,13 @@ class NamespaceSandbox(CagedSandbox):
 
     async def _try_one(self, run: RunDirectory) -> str | None:
         """Build an environment and remove it; why that failed, or None."""
-        outcome: asyncio.Future[SandboxEvent] = asyncio.get_running_loop().create_future()
-
-        def told(event: SandboxEvent) -> None:
-            if not outcome.done():
-                outcome.set_result(event)
-
+        told: asyncio.Queue[SandboxEvent] = asyncio.Queue()
         empty = run.path / "empty"
         empty.mkdir(exist_ok=True)
-        self._start(Blueprint(environment=TRIAL, code=empty, layers=(empty, empty), tmp_mb=1, processes=16), told)
-        event = await outcome
-        gone = self._environments.get(TRIAL)
-        if gone is not None and isinstance(event, EnvironmentStarted):
-            outcome = asyncio.get_running_loop().create_future()
-            self.destroy(TRIAL)
-            await outcome
-        while TRIAL in self._environments:
-            await asyncio.sleep(0.001)
+        self._start(Blueprint(environment=TRIAL, code=empty, layers=(empty,), tmp_mb=1, processes=16), told.put_nowait)
+        event = await told.get()
+        self.destroy(TRIAL)
+        await told.get()
         return event.reason if isinstance(event, EnvironmentStartFailed) else None
 
     async def _close_network(self) -> None:
@@ -128,7 +125,7 @@ class NamespaceSandbox(CagedSandbox):
         }
 
     def _paths(self, blueprint: Blueprint, run: RunDirectory) -> Paths:
-        del blueprint, run
+        del blueprint, run  # the same for all
         return Paths()
 
     def _ready(self, environment: Environment, fds: list[int]) -> None:
@@ -153,9 +150,9 @@ class NamespaceSandbox(CagedSandbox):
 
         self._router.attach(environment.id, network, done)
 
-    def _detach(self, environment: Environment) -> None:
+    def _detach(self, environment: str) -> None:
         if self._router is not None:
-            self._router.detach(environment.id)
+            self._router.detach(environment)
 
 
 def _missing(*, memory: bool, processes: bool, reasons: list[str]) -> list[str]:
@@ -164,4 +161,4 @@ def _missing(*, memory: bool, processes: bool, reasons: list[str]) -> list[str]:
     if not lacking:
         return []
     why = f" ({'; '.join(reasons)})" if reasons else ""
-    return [f"no limit on an environment's {' or '.join(lacking)}: there is no cgroup controller for it here{why}; {HOW_TO_GET_CGROUPS}"]
+    return [f"no limit on an environment's {' or '.join(lacking)}: it takes a cgroup with a controller for it{why}; {HOW_TO_GET_CGROUPS}"]

@@ -5,7 +5,6 @@ They see the machine as their user does. Nothing is hidden from them and nothing
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from .rundir import RunDirectory
 from .warden.protocol import Message
 
 NO_CAGE = (
-    "functions run without a sandbox: they see this machine's files and network as you do, and /var/task, /opt and /tmp are ordinary directories; "
-    "a Linux machine that allows user namespaces gives each environment its own"
+    "functions run without a sandbox: they see this machine's files and network as you do, and /var/task, /opt and /tmp are ordinary "
+    "directories; a Linux machine that allows user namespaces gives each environment its own"
 )
 
 
@@ -26,6 +25,7 @@ class PlainSandbox(CagedSandbox):
     """A `Sandbox` of process trees. The Runtime API is at a port of 127.0.0.1."""
 
     async def _prepare(self, warden: Warden, run: RunDirectory) -> Level:
+        del run
         if self._wanted in ("cgroup-v2", "cgroup-v1"):
             raise SandboxError(f"{self._wanted} freezes environments that have namespaces, and these have none; use signals")
         await warden.open("plain", self._plan)
@@ -59,10 +59,11 @@ class PlainSandbox(CagedSandbox):
 
     def connect(self, environment: str, port: int) -> socket.socket:
         """A non-blocking TCP socket, connecting to this machine's loopback, which is the environment's too."""
+        del environment
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         start_connecting(sock, port)
         return sock
 
 
 def _home(blueprint: Blueprint, run: RunDirectory) -> Path:
-    return run.path / "homes" / os.path.basename(blueprint.environment)
+    return run.path / "homes" / blueprint.environment

@@ -42,7 +42,9 @@ class RunDirectory:
             for name in ("base", "stage"):
                 (self.path / name).mkdir()
         except OSError as error:
-            raise SandboxError(f"no working directory can be made in {self.parent}: {error.strerror}; set TMPDIR to a directory you can write to") from error
+            raise SandboxError(
+                f"no working directory can be made in {self.parent}: {error.strerror}; set TMPDIR to a directory you can write to"
+            ) from error
 
     def record(self, directories: Sequence[str]) -> None:
         """Note the cgroups of this run, for whoever may have to sweep them."""
@@ -104,7 +106,9 @@ def _parent() -> Path:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()
     except OSError as error:
-        raise SandboxError(f"no working directory can be made at {path}: {error.strerror}; set TMPDIR to a directory you can write to") from error
+        raise SandboxError(
+            f"no working directory can be made at {path}: {error.strerror}; set TMPDIR to a directory you can write to"
+        ) from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise SandboxError(f"{path} is not a directory of yours alone; remove it, or set TMPDIR to a directory that others cannot write to")
     return path

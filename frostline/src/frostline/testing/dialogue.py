@@ -111,8 +111,14 @@ class Dialogue:
         return self
 
     def __lshift__(self, answered: Effect | Like | States) -> Dialogue:
+        if self._played == len(self._steps):
+            raise ValueError(f"{_brief(answered)} is expected after nothing: begin with an event, or put it before the assert")
         self._steps[-1][1].append(answered)
         return self
+
+    def __del__(self) -> None:
+        if self._played < len(self._steps):
+            raise RuntimeError(f"a dialogue was never asserted; its last step is {_brief(self._steps[-1][0])}")
 
     def __bool__(self) -> bool:
         """Play what has not been played. Raises AssertionError with a diff of the two scripts when they differ."""

@@ -56,7 +56,9 @@ def json_response(status: int, body: object, headers: Iterable[tuple[str, str]] 
 
 
 def without_body(whole: bytes) -> bytes:
-    """A response to HEAD: the head that GET would get, and nothing after it (RFC 9110 section 9.3.2), or the next response would be misread."""
+    """A response to HEAD: the head that GET would get, and nothing after it (RFC 9110 section 9.3.2), or the next response would be
+    misread.
+    """
     return whole.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
 
 

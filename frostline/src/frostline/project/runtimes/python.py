@@ -4,7 +4,8 @@ They are installed once per interpreter into the cache, into a directory that fu
 
     awslambdaric/ boto3/ ...    installed by pip
     bootstrap.py                ours, from `python_bootstrap.py`: where AWS has a file of that name
-    lang/bin/python3.12         a link to the interpreter
+    lang/bin/python3.12         a link to the interpreter; `lang` is what AWS has at `/var/lang`
+    lang/lib/libpython3.12.so   a link to its library, where it has one
     lang/pyvenv.cfg             makes `lang` a virtual environment without packages: nothing installed on the host can be imported
 """
 
@@ -30,6 +31,9 @@ CLIENT = "4.2.2"
 
 OLDEST = (3, 8)
 
+_COERCED = (3, 12)
+"""From here on AWS's runtimes have no locale en_US.UTF-8, so Python itself sets LC_CTYPE (PEP 538), and functions see that."""
+
 _BOOTSTRAP = Path(__file__).with_name("python_bootstrap.py")
 
 
@@ -38,26 +42,12 @@ def launch(version: tuple[int, int], cache: Path, progress: Progress) -> Launch:
     name = _name(version)
     interpreter = _interpreter(version)
     directory = ensure(version, cache, progress)
-    libraries: tuple[Word, ...] = ()
-    if not interpreter.prefix.startswith("/usr"):
-        # An interpreter's own libpython before one of the system's: LD_LIBRARY_PATH is stronger than the path built into the binary.
-        libraries = (f"{interpreter.prefix}/lib",)
+    variables: dict[str, tuple[Word, ...]] = {"PYTHONPATH": (Seen("runtime"),)}
+    if version >= _COERCED:
+        variables["LC_CTYPE"] = ("C.UTF-8",)
     return Launch(
-        argv=(Seen("runtime", f"lang/bin/{name}"), Seen("runtime", "bootstrap.py"), Seen("opt"), GATE),
-        environment={
-            "PYTHONPATH": (Seen("runtime"),),
-            "PATH": (Seen("runtime", "lang/bin"), "/usr/local/bin", "/usr/bin/", "/bin", Seen("opt", "bin")),
-            "LD_LIBRARY_PATH": (
-                *libraries,
-                "/lib64",
-                "/usr/lib64",
-                Seen("runtime"),
-                Seen("runtime", "lib"),
-                Seen("task"),
-                Seen("task", "lib"),
-                Seen("opt", "lib"),
-            ),
-        },
+        argv=(Seen("lang", f"bin/{name}"), Seen("runtime", "bootstrap.py"), Seen("opt"), GATE),
+        environment=variables,
         runtime_dir=directory,
         read_only=tuple(Path(path) for path in interpreter.directories),
         gate=True,
@@ -168,6 +158,11 @@ def _virtual_environment(directory: Path, version: tuple[int, int], interpreter:
     binaries.mkdir(parents=True)
     for name in (_name(version), "python3", "python"):
         (binaries / name).symlink_to(interpreter.executable)
+    libraries = directory / "lib"
+    libraries.mkdir()
+    for library in Path(interpreter.prefix, "lib").glob(f"lib{_name(version)}*.so*"):
+        # LD_LIBRARY_PATH is stronger than the path built into the binary, so the interpreter's own library must be found before one of the system's.
+        (libraries / library.name).symlink_to(library)
     (directory / "pyvenv.cfg").write_text(f"home = {os.path.dirname(interpreter.executable)}\ninclude-system-site-packages = false\n")
 
 

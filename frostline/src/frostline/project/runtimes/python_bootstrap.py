@@ -43,6 +43,9 @@ def _modules_in(directories):
 
 
 def main():
+    if sys.version_info < (3, 12) and os.environ.get("LC_CTYPE") == "C.UTF-8":
+        # Set by Python itself where the machine lacks the locale en_US.UTF-8 (PEP 538); AWS's images for these versions have it.
+        del os.environ["LC_CTYPE"]
     opt, *gate = sys.argv[1:]
     del sys.argv[1:]
     directories = _user_directories(opt)

@@ -66,12 +66,14 @@ class Router:
         self._leaving: set[str] = set()
         self._opened: asyncio.Future[None] | None = None
         self._usable = False
+        self._ending = False
 
     async def open(self, spawn: Spawn) -> None:
         """Start both processes. Raises RouterError when there can be no router here, and what `spawn` raises; nothing runs on then."""
         if self._helpers:
             raise RouterError("the router is open already")
         self._opened = asyncio.get_running_loop().create_future()
+        self._ending = False
         try:
             # Both outcomes are awaited, so that a process whose twin could not be started is not started after `close`.
             starts = self._start(spawn, "lab", [self._nft], new_netns=True), self._start(spawn, "dialer", [], new_netns=False)
@@ -133,14 +135,9 @@ class Router:
 
     async def close(self) -> None:
         """End both processes and wait until they have ended. Safe to call twice, and while `open` is under way."""
-        self._usable = False
+        self._end(RouterError("the router was closed"))
         helpers = list(self._helpers.values())
         self._helpers.clear()
-        for helper in helpers:
-            helper.closing = True
-            with suppress(OSError):
-                helper.channel.finish()
-        self._fail_pending(RouterError("the router was closed"))
         await asyncio.gather(*(helper.wait() for helper in helpers))
 
     def _send_own_ports(self) -> None:
@@ -148,13 +145,12 @@ class Router:
 
     def _told(self, message: AnyMessage, fds: list[int]) -> None:
         match message:
+            case Ready() if self._ending:
+                pass
             case Ready() if fds:
                 # The lab's: the dialer takes over its sockets, and must know what to deny before the first connection.
-                if "dialer" in self._helpers:
-                    self._send_own_ports()
-                    self._helpers["dialer"].channel.send(Serve(), fds)
-                for fd in fds:
-                    os.close(fd)
+                self._send_own_ports()
+                self._helpers["dialer"].channel.send(Serve(), fds)
             case Ready():
                 self._usable = True
                 self._settle(None)
@@ -172,6 +168,8 @@ class Router:
                     self._on_denied(who, destination, reason)
             case _:
                 raise RuntimeError(f"the router said {message!r}")
+        for fd in fds:
+            os.close(fd)
 
     def _answer(self, environment: str, error: Exception | None) -> None:
         self._leaving.discard(environment)
@@ -181,20 +179,28 @@ class Router:
 
     def _ended(self, helper: _Helper) -> None:
         helper.ended.set()
-        if not helper.closing:
+        if not self._ending:
             self._lose(f"the {helper.role} process of the lab's router ended unexpectedly")
 
     def _lose(self, reason: str) -> None:
         """Either process is nothing without the other."""
-        was_usable, self._usable = self._usable, False
-        for helper in self._helpers.values():
-            helper.closing = True
-            with suppress(OSError):
-                helper.channel.finish()
-        self._settle(RouterError(reason))
-        self._fail_pending(RouterError(reason))
+        was_usable = self._usable
+        self._end(RouterError(reason))
         if was_usable:
             self._on_lost(reason)
+
+    def _end(self, error: RouterError) -> None:
+        """Answer everybody who waits, and let both processes see that nothing more comes."""
+        self._usable, self._ending = False, True
+        for helper in self._helpers.values():
+            with suppress(OSError):
+                helper.channel.finish()
+        self._settle(error)
+        self._addresses.clear()
+        self._leaving.clear()
+        pending, self._pending = self._pending, {}
+        for done in pending.values():
+            done(error)
 
     def _settle(self, error: RouterError | None) -> None:
         if self._opened is not None and not self._opened.done():
@@ -202,11 +208,6 @@ class Router:
                 self._opened.set_result(None)
             else:
                 self._opened.set_exception(error)
-
-    def _fail_pending(self, error: RouterError) -> None:
-        pending, self._pending = self._pending, {}
-        for done in pending.values():
-            done(error)
 
 
 class _Helper:
@@ -216,7 +217,6 @@ class _Helper:
         self.role = role
         self.channel: Channel
         self.pid: int | None = None
-        self.closing = False
         self.ended = asyncio.Event()
 
     async def wait(self) -> None:

@@ -125,7 +125,7 @@ class Dialer:
         """A connection to where an environment wanted to go. Raises OSError, TimeoutError or DestinationDenied."""
         host, port = destination
         try:
-            hosts = policy.candidates(host, port, self._own_ports, _is_own_address)
+            hosts = policy.candidates(host, port, self._own_ports, is_own_address)
         except DestinationDenied as denied:
             self._report(address, f"{host}:{port}", str(denied))
             raise
@@ -189,7 +189,7 @@ class _Connection:
             self._dial.cancel()
 
 
-def _is_own_address(address: str) -> bool:
+def is_own_address(address: str) -> bool:
     """Whether an address is this machine's: the kernel would then send from it to itself. No packet is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:

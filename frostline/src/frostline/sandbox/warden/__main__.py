@@ -1,6 +1,7 @@
 """The warden's loop. See the package's docstring for what it is for.
 
-Started by `frostline.sandbox.guard` with its end of the line to Frostline, and with the run directory's lock, which it only holds. Requests are answered in order; a request names its answer. Whatever happens to Frostline, the line then ends, and so does this.
+Started by `frostline.sandbox.guard` with its end of the line to Frostline, and with the run directory's lock, which it only holds. Requests
+are answered in order; a request names its answer. Whatever happens to Frostline, the line then ends, and so does this.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .cage import Cage, Idmaps
+    from .cage import Cage
     from .protocol import Message
+    from .sources import Sources, Trees
+
+SPARE_AFTER_MS = 25
+"""A spare is made when nothing was asked for this long: made at once, it would slow down the environment that has just been asked for."""
 
 LAST_WAIT_S = 5.0
 """How long the end waits for killed processes. One that hangs in the kernel for longer is left to the kernel."""
@@ -54,7 +59,7 @@ class Warden:
         self._moved: str | None = None
         self._mapped: bool | None = None
         """None while no namespaces were asked for."""
-        self._idmaps: Idmaps | None = None
+        self._sources: Sources | None = None
         self._children: dict[str, Child] = {}
         self._spare: Cage | None = None
         self._spares_wanted = False
@@ -74,7 +79,7 @@ class Warden:
         try:
             open_line = True
             while open_line:
-                ready = dict(poll.poll(0 if self._wants_spare() else None))
+                ready = dict(poll.poll(SPARE_AFTER_MS if self._wants_spare() else None))
                 if not ready:
                     self._make_spare()
                 if self._wake in ready:
@@ -120,10 +125,11 @@ class Warden:
     def _open(self, kind: str) -> None:
         if kind == "namespaces":
             try:
-                from . import cage
+                from . import cage, sources
 
                 self._mapped = cage.settle(f"{self._run}/base")
-                self._idmaps = cage.Idmaps()
+                idmaps = None if self._mapped else cage.Idmaps()
+                self._sources = sources.Sources(idmaps, overlay=cage.can_overlay(f"{self._run}/stage"))
             except OSError as error:
                 self._tell({"op": "refused", "reason": error.strerror or str(error)})
                 return
@@ -162,44 +168,31 @@ class Warden:
         try:
             cage = self._spare or self._make_cage()
         except OSError as error:
-            self._tell({"op": "start_failed", "environment": environment, "reason": f"no namespaces for it: {error.strerror or error}"})
+            self._refuse(environment, f"no namespaces for it: {error.strerror or error}")
             return
         self._spare = None
         self._spares_wanted = message["spare"]
-        message["copies"] = f"{self._run}/copies/{cage.name}"
-        self._children[environment] = Child(cage.pid, cage.directories, message["copies"])
+        child = self._children[environment] = Child(cage.pid, cage.directories, f"{self._run}/copies/{cage.name}")
+        fds: list[int] = []
         try:
             cgroups.limit(self._homes, cage.name, memory=message["memory"], processes=message["processes"] + 1)
-            message["idmaps"], namespaces = self._find_idmaps(message)
-            protocol.send(cage.sock, message, namespaces)
-        except OSError as error:
-            self._tell({"op": "start_failed", "environment": environment, "reason": error.strerror or str(error)})
+            message["trees"], fds = self._gather(message, child.copies)
+            protocol.send(cage.sock, message, fds)
+        except (OSError, ValueError) as error:
+            self._refuse(environment, str(error.strerror if isinstance(error, OSError) else error))
         else:
             self._tell({"op": "cloned", "environment": environment, "pid": cage.pid, "directories": cage.directories}, [cage.sock.fileno()])
         finally:
             cage.sock.close()
+            for fd in fds:
+                os.close(fd)
 
-    def _find_idmaps(self, message: Message) -> tuple[dict[str, int], list[int]]:
-        """For each source that needs one, which of the returned descriptors is its user namespace."""
-        if self._mapped or self._idmaps is None:
-            return {}, []
-        from .mounts import NO_IDMAP
+    def _gather(self, message: Message, copies: str) -> tuple[Trees, list[int]]:
+        assert self._sources is not None
+        return self._sources.gather(message, copies)
 
-        found: dict[str, int] = {}
-        namespaces: list[int] = []
-        for path in (message["code"], message["runtime"], *message["layers"], *message["extra_read_only"]):
-            if path is None:
-                continue
-            try:
-                namespace = self._idmaps.get(path)
-            except OSError:
-                found[path] = NO_IDMAP
-                continue
-            if namespace is not None:
-                if namespace not in namespaces:
-                    namespaces.append(namespace)
-                found[path] = namespaces.index(namespace)
-        return found, namespaces
+    def _refuse(self, environment: str, reason: str) -> None:
+        self._tell({"op": "start_failed", "environment": environment, "reason": reason})
 
     def _keep(self, message: Message) -> None:
         """Start an environment without namespaces."""

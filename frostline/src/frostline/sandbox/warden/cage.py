@@ -38,6 +38,26 @@ def settle(base: str) -> bool:
     return mapped
 
 
+def can_overlay(stage: str) -> bool:
+    """Whether directories can be laid over each other, found out by doing it: an ordinary user needs Linux 5.11 and a loaded module."""
+    try:
+        sc.mount("tmpfs", stage, "tmpfs", 0, "mode=755,size=64k")
+    except OSError:
+        return False
+    try:
+        for name in ("one", "two", "both"):
+            os.mkdir(f"{stage}/{name}")
+        os.chdir(stage)
+        mounts.merge(["one", "two"], "both")
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.chdir("/")
+        sc.umount2(stage, sc.MNT_DETACH)
+
+
 def _privileged() -> bool:
     """Root, with the environment's user to switch to, and allowed to make namespaces."""
     if os.geteuid() != 0 or not _is_mapped("/proc/self/uid_map", mounts.UID) or not _is_mapped("/proc/self/gid_map", mounts.GID):
@@ -137,11 +157,8 @@ class Idmaps:
         self._known: dict[tuple[int, int], int] = {}
 
     def get(self, path: str) -> int | None:
-        """A descriptor that stays ours, or None when the path is the environment's user's already (or missing, which others report)."""
-        try:
-            found = os.stat(path)
-        except OSError:
-            return None
+        """A descriptor that stays ours, or None when the path is the environment's user's already. Raises OSError."""
+        found = os.stat(path)
         owner = found.st_uid, found.st_gid
         if owner == (mounts.UID, mounts.GID):
             return None

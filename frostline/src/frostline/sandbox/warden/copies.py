@@ -39,6 +39,6 @@ def copy_merged(sources: Sequence[str], target: str) -> str:
                 shutil.copy2(f"{directory}/{name}", copied, follow_symlinks=False)
                 if not os.path.islink(copied):
                     os.chmod(copied, os.stat(copied).st_mode | 0o444 | (0o111 if os.stat(copied).st_mode & 0o100 else 0))
-            os.chmod(place, 0o755)
-    os.chmod(target, 0o755)
+            os.chmod(place, 0o755)  # noqa: S103 - readable by everybody is the point
+    os.chmod(target, 0o755)  # noqa: S103
     return target

@@ -48,12 +48,12 @@ def _execute(message: Message, fds: Sequence[int]) -> None:
             sc.unshare(sc.CLONE_NEWNET)
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(signum, signal.SIG_DFL)
     away = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for fd in fds]
     for number, fd in enumerate(away, FIRST_FD):
         os.dup2(fd, number, inheritable=True)
-    os.execve(message["argv"][0], message["argv"], message["env"])
+    os.execve(message["argv"][0], message["argv"], message["env"])  # noqa: S606 - no shell is wanted
 
 
 def _child(work: Callable[[], None], report: int) -> NoReturn:

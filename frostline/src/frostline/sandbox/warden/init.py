@@ -1,7 +1,7 @@
 """Process 1 of an environment with namespaces of its own.
 
-It builds the environment from the inside, gives its listener and its network namespace to Frostline, and then serves (`serve`). It keeps the
-privileges it has in its namespaces; what it starts has none.
+It builds the environment from the inside, gives its listener and its network namespace to Frostline, and then serves (`serve`). It keeps
+the privileges it has in its namespaces; what it starts has none.
 """
 
 from __future__ import annotations
@@ -92,29 +92,27 @@ def _live(sock: socket.socket, stage: str, base: str, *, mapped: bool) -> None:
         network = os.open("/proc/self/ns/net", os.O_RDONLY)
         protocol.send(sock, {"op": "network"}, [network])
         os.close(network)
-        root = mounts.make_root(stage, base)
-        blueprint, idmaps = _blueprint(sock)
-        mounts.furnish(root, blueprint, idmaps, blueprint["copies"])
-        mounts.enter(root)
+        mounts.make_root(stage, base)
         _give_up_privileges()
-    except (OSError, mounts.BuildError) as error:
-        reason = f"{error.strerror} {error.filename or ''}".strip() if isinstance(error, OSError) and error.strerror else str(error)
-        protocol.send(sock, {"op": "failed", "reason": reason})
+        request, fds = _request(sock)
+        mounts.furnish(request["trees"], fds, request["tmp_mb"])
+    except OSError as error:
+        protocol.send(sock, {"op": "failed", "reason": f"{error.strerror or error} {error.filename or ''}".strip()})
         return
-    for fd in set(idmaps.values()) - {mounts.NO_IDMAP}:
+    for fd in fds:
         os.close(fd)
     protocol.send(sock, {"op": "ready"}, [listener.fileno()])
     listener.close()
-    Head(sock, PidNamespace(), _identity(blueprint, mapped=mapped)).serve()
+    Head(sock, PidNamespace(), _identity(request, mapped=mapped)).serve()
 
 
-def _blueprint(sock: socket.socket) -> tuple[Message, dict[str, int]]:
-    """The first message: whose environment this becomes. With it come the user namespaces for its sources."""
+def _request(sock: socket.socket) -> tuple[Message, list[int]]:
+    """The first message: whose environment this becomes, with the mounts for it."""
     decoder = protocol.Decoder()
     while True:
         data, fds = protocol.receive(sock)
         for message, mine in decoder.feed(data, fds):
-            return message, {path: mounts.NO_IDMAP if index < 0 else mine[index] for path, index in message["idmaps"].items()}
+            return message, mine
         if not data:
             os._exit(0)  # never used
 
@@ -128,6 +126,6 @@ def _give_up_privileges() -> None:
     sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)
 
 
-def _identity(blueprint: Message, *, mapped: bool) -> Identity:
-    # In its own user namespace, counting this process too. Without one, uid 993 is one user for all environments, and cgroups do the bounding.
-    return Identity(mounts.UID, mounts.GID, set_groups=not mapped, limit=blueprint["processes"] + 1 if mapped else None)
+def _identity(request: Message, *, mapped: bool) -> Identity:
+    # In its own user namespace, counting this process too. Without one, uid 993 is one user for all environments, and cgroups bound it.
+    return Identity(mounts.UID, mounts.GID, set_groups=not mapped, limit=request["processes"] + 1 if mapped else None)

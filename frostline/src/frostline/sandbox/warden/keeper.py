@@ -40,14 +40,17 @@ class Descendants:
                     continue
 
     def stopped(self) -> bool:
-        # A stopped process cannot fork, so a list in which all are stopped is complete.
-        return all(state in "TtZX" for _, state in self._below())
+        # A stopped process does not fork. A dying one can hand over its children while the list is read, so the list is read again.
+        first = self._below()
+        return all(state in "TtZX" for _, state in first) and self._below() == first
 
     def alive(self) -> bool:
-        return any(True for _ in self._below())
+        return bool(self._below())
 
     def _below(self) -> list[tuple[int, str]]:
         me = os.getpid()
+        if sys.platform == "linux" and os.path.exists(f"/proc/{me}/task/{me}/children"):
+            return sorted(_children_of(me))
         table = {pid: (parent, group, state) for pid, parent, group, state in processes()}
         ours = {me}
         while True:
@@ -59,6 +62,20 @@ class Descendants:
             self._groups |= {table[pid][1] for pid in more if table[pid][0] == me and table[pid][1] == pid}
         self._groups &= {group for _, group, _ in table.values()}
         return [(pid, table[pid][2]) for pid in sorted(ours - {me})]
+
+
+def _children_of(pid: int) -> Iterator[tuple[int, str]]:
+    """Processes below one, with their states, by the kernel's own lists (which it may have been built without)."""
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children") as file:
+                children = file.read().split()
+            for child in map(int, children):
+                with open(f"/proc/{child}/stat", "rb") as stat:
+                    yield child, chr(stat.read().rpartition(b") ")[2][0])
+                yield from _children_of(child)
+    except OSError:  # it has ended meanwhile, and its children are somebody else's
+        return
 
 
 def processes() -> Iterator[tuple[int, int, int, str]]:
@@ -120,7 +137,7 @@ def _close(fd: int) -> None:
 
 def _live(sock: socket.socket, leash: int, blueprint: Message) -> None:
     try:
-        os.makedirs(f"{blueprint['home']}/tmp", mode=0o700, exist_ok=True)
+        os.makedirs(f"{blueprint['home']}/tmp", mode=0o700, exist_ok=True)  # noqa: S108 - in our own run directory
         if blueprint["merge"]:
             copy_merged(blueprint["merge"], f"{blueprint['home']}/opt")
         listener = net.listen("127.0.0.1", 0)

@@ -14,7 +14,7 @@ IFF_UP = 0x1
 
 API_HOST, API_PORT = "169.254.100.1", 9001
 BACKLOG = 4096
-"""Thousands of connections from a runtime that misbehaves must not hide the one that matters; the kernel's default limit is the same number."""
+"""Thousands of connections from a runtime that misbehaves must not hide the one that matters. The kernel's default limit is the same."""
 
 
 def _ifreq_address(name: str, address: str) -> bytes:

@@ -24,7 +24,7 @@ else:
 HEADER = struct.Struct("!IB")
 """Length of the JSON text, number of descriptors."""
 
-MAX_DESCRIPTORS = 16
+MAX_DESCRIPTORS = 64
 """Most descriptors beside one message; Linux allows 253."""
 
 CHUNK = 65536

@@ -1,4 +1,4 @@
-"""What the head of an environment does for Frostline: start processes, signal them, say when they end, and stop them where there is no freezer.
+"""What the head of an environment does for Frostline: start processes, signal them, say when they end, stop them where there is no freezer.
 
 The head is process 1 of a PID namespace (`init`) or of a tree of ordinary processes (`keeper`); what differs is how all processes are
 reached at once, and that is a `Tree`.
@@ -168,7 +168,9 @@ class Head:
         elif time.monotonic() > limit:
             self._stopping = None
             self._tree.send(signal.SIGCONT)
-            reason = f"a process did not stop within {STOP_LIMIT_S:g} s of SIGSTOP: it waits in the kernel, for a disk or a network file system"
+            reason = (
+                f"a process did not stop within {STOP_LIMIT_S:g} s of SIGSTOP: it waits in the kernel, for a disk or a network file system"
+            )
             self._tell({"op": "freeze_failed", "number": number, "reason": reason})
         else:
             self._tree.send(signal.SIGSTOP)

@@ -102,7 +102,7 @@ def _run(message: Message, fds: list[int], identity: Identity | None) -> NoRetur
     env = dict(message["env"])
     if message["log"]:
         env["_LAMBDA_TELEMETRY_LOG_FD"] = str(LOG_FD)
-    os.execve(message["argv"][0], message["argv"], env)
+    os.execve(message["argv"][0], message["argv"], env)  # noqa: S606 - no shell is wanted
 
 
 def _arrange(message: Message, fds: list[int]) -> None:

@@ -70,8 +70,7 @@ class CloneArgs(ctypes.Structure):
     """`struct clone_args` of <linux/sched.h>, as first published (CLONE_ARGS_SIZE_VER0)."""
 
     _fields_ = tuple(
-        (name, ctypes.c_uint64)
-        for name in ("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls")
+        (name, ctypes.c_uint64) for name in ("flags", "pidfd", "child_tid", "parent_tid", "exit_signal", "stack", "stack_size", "tls")
     )
 
 

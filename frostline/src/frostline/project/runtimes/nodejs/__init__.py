@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from ...model import GATE, Launch, ProjectError, Seen
+from ...model import GATE, Launch, ProjectError, Seen, Word
 from ..interpreters import outermost, shared_library_directories
 
 RUNTIME = Path(__file__).with_name("runtime")
@@ -45,13 +45,21 @@ def launch(major: int) -> Launch:
                 Seen("runtime"),
                 Seen("task"),
             ),
-            "PATH": (os.path.dirname(executable), "/usr/local/bin", "/usr/bin/", "/bin", Seen("opt", "bin")),
+            **_path(executable),
         },
         runtime_dir=RUNTIME,
         read_only=tuple(Path(path) for path in outermost(needed)),
         gate=True,
         notes=notes,
     )
+
+
+def _path(executable: str) -> dict[str, tuple[Word, ...]]:
+    """AWS's PATH, with Node's own directory where that is none of its."""
+    directory = os.path.dirname(executable)
+    if directory in ("/usr/local/bin", "/usr/bin", "/bin"):
+        return {}
+    return {"PATH": (Seen("lang", "bin"), directory, "/usr/local/bin", "/usr/bin/", "/bin", Seen("opt", "bin"))}
 
 
 @functools.cache

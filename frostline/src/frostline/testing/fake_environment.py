@@ -1,0 +1,80 @@
+"""What `FakeSandbox` keeps of an environment and of a process in it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from typing import Literal
+
+from ..core.events import ProcessExited, SandboxEvent
+from ..sandbox.port import Blueprint
+from .fake_runtime import Process, Program, Thread, run
+
+
+class Answer:
+    """An answer on its way."""
+
+    __slots__ = ("called_off", "event")
+
+    def __init__(self, event: SandboxEvent) -> None:
+        self.event = event
+        self.called_off = False
+
+
+class FakeProcess:
+    """A program that runs, or waits at its gate."""
+
+    def __init__(
+        self, process: Process, program: Program, gate: asyncio.Event, running: asyncio.Event, ended: Callable[[FakeProcess], None]
+    ) -> None:
+        self.process = process
+        self.gate = gate
+        self.signal: int | None = None
+        """What killed it."""
+        self.out_of_memory = False
+
+        async def work() -> int:
+            await gate.wait()
+            return await run(program, process)
+
+        self.thread = Thread(running, work(), repr(process))
+        self.thread.task.add_done_callback(lambda _: ended(self))
+
+    def kill(self, signum: int = signal.SIGKILL, *, out_of_memory: bool = False) -> None:
+        """End it by a signal."""
+        if self.signal is None:
+            self.signal = signum
+            self.out_of_memory = out_of_memory
+            self.thread.kill()
+
+    def exited(self) -> ProcessExited:
+        """How it ended."""
+        name, environment = self.process.name, self.process.environment
+        if self.signal is not None or self.thread.task.cancelled():
+            return ProcessExited(environment, process=name, signal=self.signal or signal.SIGKILL, out_of_memory=self.out_of_memory)
+        return ProcessExited(environment, process=name, status=self.thread.task.result())
+
+
+class FakeEnvironment:
+    """One environment of the fake."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self.id = blueprint.environment
+        self.blueprint = blueprint
+        self.processes: dict[str, FakeProcess] = {}
+        self.running = asyncio.Event()
+        self.running.set()
+        self.frozen = False
+        """The freeze was answered."""
+        self.started = False
+        self.destroying = False
+        self.memory_peak_mb: int | None = None
+        self.api: socket.socket | None = None
+        self.pipes: list[tuple[str, Literal["text", "frames"], bytes]] = []
+        """Output that nobody has read."""
+        self.pending: list[tuple[str, int]] = []
+        """Signals that wait for the thaw."""
+        self.freeze_answer: Answer | None = None
+        self.when_empty: list[Callable[[], object]] = []
