@@ -42,7 +42,12 @@ def measure(folder: Path, python: Python, environments: int) -> dict[str, Any]:
             "whole_machine": round((before[1] - after[1]) / held / MB, 2),
         },
         **_from_story(story, thawed_from),
-        "cpu_while_frozen": {"watched_s": WATCH_S, "processes": len(inside), "environments_s": round(cpu[0], 6), "frostline_s": round(cpu[1], 6)},
+        "cpu_while_frozen": {
+            "watched_s": WATCH_S,
+            "processes": len(inside),
+            "environments_s": round(cpu[0], 6),
+            "frostline_s": round(cpu[1], 6),
+        },
     }
 
 

@@ -6,6 +6,8 @@ the `Laws` are checked; in the end everybody behaves, and then nothing may be ow
 
 from __future__ import annotations
 
+import struct
+
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ POLICIES = st.builds(
     freeze=st.sampled_from([True, True, True, False]),
     freeze_delay_s=st.sampled_from([0.0, 0.001, 1.0]),
     idle_timeout_s=st.sampled_from([5.0, 2400.0]),
-    chaos=st.sampled_from([0.0, 0.0, 0.5, 1.0]),
+    chaos=st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.2, 1.0]),
     spares=st.integers(0, 2),
     retry_delay_s=st.sampled_from([1.0, 60.0]),
 )
@@ -31,7 +33,7 @@ FUNCTIONS = st.builds(
     extensions=st.sampled_from([(), (), ("logger",), ("logger", "tracer")]),
     maximum_event_age_s=st.sampled_from([30.0, 21600.0]),
 )
-COURSES = st.lists(st.integers(0, 20 * 60 - 1), min_size=20, max_size=250)
+COURSES = st.binary(min_size=200, max_size=800)
 
 
 def at_rest(world: World) -> None:
@@ -47,16 +49,16 @@ def at_rest(world: World) -> None:
 
 
 @settings(
-    max_examples=250, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink]
+    max_examples=1500, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink]
 )
 @given(policy=POLICIES, first=FUNCTIONS, second=FUNCTIONS, course=COURSES)
-def test_whatever_freezes_when(policy: Policy, first: Function, second: Function, course: list[int]) -> None:
+def test_whatever_freezes_when(policy: Policy, first: Function, second: Function, course: bytes) -> None:
     """Each invocation is answered exactly once, no transition is invalid, nothing frozen is delivered to, and nothing is left in the end."""
     from msgspec.structs import replace
 
     world = World(policy, [first, replace(second, name="g")])
     try:
-        for choice in course:
+        for (choice,) in struct.iter_unpack("<H", course[: len(course) // 2 * 2]):
             world.step(choice)
         world.calm(until=30.0)
         world.laws.finished()

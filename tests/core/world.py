@@ -77,7 +77,7 @@ from frostline.testing.laws import Laws
 
 Move = Callable[[], None]
 
-TIME = (0.0005, 0.0005, 0.002, 0.002, 0.03, 0.03, 0.3, 1.5, 3.5, 11.0, 70.0, 2500.0)
+TIME = (0.0005,) * 6 + (0.002,) * 6 + (0.03,) * 3 + (0.3, 1.5, 3.5, 11.0, 70.0, 2500.0)
 WRONG_ID = "nobody"
 
 
@@ -88,7 +88,7 @@ class Process:
         self.name = name
         self.gated = gated
         self.alive = True
-        #: It got a signal, was told to shut down or was refused its next event: a well-behaved process ends.
+        #: It got a signal, was told to shut down, or was refused what it needs: a well-behaved process ends.
         self.leaving = False
         self.extension_id: str | None = None
         self.poll: int | None = None
@@ -185,7 +185,7 @@ class World:
                 process.extension_id = answer.reply.extension_id
 
     def _ask(self, process: Process, *, poll: bool = False) -> int:
-        """The number of a new exchange of this process."""
+        """The number of a new exchange of this process; for a `poll` it waits."""
         exchange = next(self._numbers)
         self._owners[exchange] = process
         if poll:
@@ -196,27 +196,25 @@ class World:
 
     def step(self, choice: int) -> None:
         """Do one of the things that could happen next. What keeps the world going is chosen more often than what disturbs it."""
-        choice, kind = divmod(choice, 20)
-        moves: list[Move]
-        if kind < 6:
+        choice, kind = divmod(choice, 64)
+        moves: list[Move] = []
+        if kind < 20:
             moves = [partial(self.obey, sandbox, how) for sandbox in self.sandboxes.values() if sandbox.orders for how in (0, 0, 0, 0, 1, 2)]
-        elif kind < 12:
+        elif kind < 40:
             moves = [move for sandbox in self.sandboxes.values() for process in sandbox.running() if (move := self.proper(sandbox, process))]
-        elif kind < 14:
+        elif kind < 46:
             moves = [partial(self.fire, timer) for timer, at in self.timers.items() if at <= self.now]
-        elif kind < 16:
+        elif kind < 49:
             names = list(self.functions)
             moves = [partial(self.invoke, name, mode, tail) for name in names for mode in MODES for tail in (False, True)]
-        elif kind < 17:
+        elif kind < 50:
             moves = self._disturbances()
-        elif kind < 18:
+        elif kind < 54:
             moves = [move for sandbox in self.sandboxes.values() for process in sandbox.processes.values() for move in self._whims(sandbox, process)]
-        else:
-            moves = []
+        elif kind >= 58:
+            self.now += TIME[choice % len(TIME)]
         if moves:
             moves[choice % len(moves)]()
-        else:
-            self.now += TIME[choice % len(TIME)]
 
     def fire(self, timer: str) -> None:
         """A timer that is due fires."""
@@ -328,7 +326,7 @@ class World:
         self.tell(RuntimeResponseStarted(name, process.stream, request_id=process.request_id or WRONG_ID))
 
     def _register(self, name: str, process: Process, extension: str, events: tuple[str, ...] = ("INVOKE", "SHUTDOWN")) -> None:
-        self.tell(ExtensionRegister(name, self._ask(process), name=extension, events=events))
+        self.tell(ExtensionRegister(name, self._ask(process, poll=True), name=extension, events=events))
 
     def _hang_up(self, name: str, process: Process) -> None:
         exchange, process.poll = process.poll, None

@@ -166,6 +166,8 @@ class Running:
     paths: Paths
     environment: dict[str, str]
     status: int | None = None
+    gate_name: str = ""
+    """What the gate is called among the process's open files."""
 
     def open_gate(self) -> None:
         assert self.gate is not None
@@ -236,7 +238,7 @@ def running(deployment: Deployment, api: FakeRuntimeAPI, folder: Path, *, open_g
         os.chdir(directory)
     if launch.gate:
         os.close(read)
-    process = Running(pid, write, log, paths, environment)
+    process = Running(pid, write, log, paths, environment, gate_name=f"pipe:[{os.fstat(write).st_ino}]" if write is not None else "")
     try:
         if launch.gate and open_gate:
             process.open_gate()

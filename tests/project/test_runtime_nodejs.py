@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -26,7 +25,9 @@ def start(api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> Iterator[Start]:
     """Start a function whose files are given: `start({"index.js": "..."})`."""
     with ExitStack() as stack:
 
-        def begin(files: dict[str, str], *, handler: str = "index.handler", runtime: str = "nodejs20.x", open_gate: bool = True, **variables: str) -> Running:
+        def begin(
+            files: dict[str, str], *, handler: str = "index.handler", runtime: str = "nodejs20.x", open_gate: bool = True, **variables: str
+        ) -> Running:
             for name, text in files.items():
                 path = tmp_path / "code" / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +128,10 @@ def test_a_function_sees_what_it_sees_on_aws(api: FakeRuntimeAPI, start: Start) 
     seen = api.invoke({}).json
     assert seen["argv"][1:] == [f"{process.paths.runtime}/index.cjs"]
     assert seen["env"] == process.environment
-    assert seen["env"]["NODE_PATH"].split(":")[:2] == [f"{process.paths.opt}/nodejs/node20/node_modules", f"{process.paths.opt}/nodejs/node_modules"]
+    assert seen["env"]["NODE_PATH"].split(":")[:2] == [
+        f"{process.paths.opt}/nodejs/node20/node_modules",
+        f"{process.paths.opt}/nodejs/node_modules",
+    ]
     assert seen["cwd"] == process.paths.task
     assert seen["awslambda"] == ["streamifyResponse", "HttpResponseStream"]
 
@@ -169,6 +173,18 @@ Resources:
     )
     with running(deployed(tmp_path / "template.yaml", cache), api, tmp_path):
         assert api.invoke({}).json == "layer"
+
+
+def test_code_preloaded_by_node_options_runs_in_its_order(api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> None:
+    """Node itself runs it, before anything could wait: such a function has no gate."""
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "tracer.js").write_text("globalThis.traced = true")
+    (code / "index.js").write_text("exports.handler = async () => globalThis.traced")
+    deployment = deployed(code, cache, handler="index.handler", runtime="nodejs20.x", environment={"NODE_OPTIONS": "--require ./tracer.js"})
+    assert not deployment.launch.gate and "gate" not in deployment.launch.argv
+    with running(deployment, api, tmp_path):
+        assert api.invoke({}).json is True
 
 
 # The event loop --------------------------------------------------------------------------------------------------------------------------
@@ -298,7 +314,10 @@ def test_node_24_knows_no_callbacks(api: FakeRuntimeAPI, start: Start) -> None:
 
 
 def test_node_24_takes_what_a_handler_returns(api: FakeRuntimeAPI, start: Start) -> None:
-    process = start({"index.js": "exports.handler = (event, context) => event.hang ? new Promise(() => {}) : Object.keys(context)"}, runtime="nodejs24.x")
+    process = start(
+        {"index.js": "exports.handler = (event, context) => event.hang ? new Promise(() => {}) : Object.keys(context)"},
+        runtime="nodejs24.x",
+    )
     keys = api.invoke({}).json
     assert "awsRequestId" in keys and "succeed" not in keys and "callbackWaitsForEmptyEventLoop" not in keys
     assert api.invoke({"hang": True}).json["errorType"] == "Runtime.NodejsExit"
@@ -347,7 +366,7 @@ def test_json_logs_and_levels(api: FakeRuntimeAPI, start: Start) -> None:
     assert "Circular" in circular["message"]
 
 
-def test_framed_logs_go_to_the_platforms_pipe(api: FakeRuntimeAPI, start: Start, tmp_path: Path) -> None:
+def test_framed_logs_go_to_the_platforms_pipe(api: FakeRuntimeAPI, start: Start) -> None:
     """With _LAMBDA_TELEMETRY_LOG_FD a message is framed (type, length, microseconds), and keeps its newlines."""
     process = start({"index.js": "exports.handler = async () => { console.error('one\\ntwo'); return process.env._LAMBDA_TELEMETRY_LOG_FD ?? 'hidden' }"},
                     _LAMBDA_TELEMETRY_LOG_FD="1")  # fmt: skip
@@ -403,7 +422,11 @@ def test_a_pipeline_into_the_stream(api: FakeRuntimeAPI, start: Start) -> None:
 
 @pytest.mark.parametrize("before", ["", "stream.write('some'); "])
 def test_an_error_while_streaming_travels_in_trailers(before: str, api: FakeRuntimeAPI, start: Start) -> None:
-    start({"index.js": f"exports.handler = awslambda.streamifyResponse(async (event, stream) => {{ {before} throw new TypeError('half way') }})"})
+    start(
+        {
+            "index.js": f"exports.handler = awslambda.streamifyResponse(async (event, stream) => {{ {before} throw new TypeError('half way') }})"
+        }
+    )
     for _ in range(2):
         sent = api.invoke({})
         assert sent.trailers["lambda-runtime-function-error-type"] == "TypeError"
@@ -421,4 +444,3 @@ def test_a_node_of_another_version_is_a_note(tmp_path: Path, cache: Path) -> Non
     (missing,) = deployed(tmp_path, cache, runtime="nodejs22.x" if HERE != "nodejs22.x" else "nodejs20.x").launch.notes
     assert "runs under Node.js" in missing
     assert deployed(tmp_path, cache, runtime=HERE).launch.notes == ()
-    assert shutil.which("node")

@@ -31,8 +31,8 @@ def handler(event, context):
     return {
         "version": "%d.%d" % sys.version_info[:2], "argv": sys.argv, "path": sys.path, "main": __main__.__file__, "cwd": os.getcwd(),
         "prefix": sys.prefix, "executable": sys.executable, "boto3": boto3.__file__, "event": event, "id": context.aws_request_id,
-        "name": context.function_name, "env": dict(os.environ), "open": [os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)],
-        "msgspec": "msgspec" in sys.modules, "remaining": context.get_remaining_time_in_millis(),
+        "name": context.function_name, "env": dict(os.environ), "remaining": context.get_remaining_time_in_millis(),
+        "open": [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")],
     }
 """
 
@@ -64,7 +64,7 @@ def test_a_function_sees_what_it_sees_on_aws(version: str, api: FakeRuntimeAPI, 
         assert seen["executable"] == f"{process.paths.lang}/bin/python{version}"
         assert seen["env"] == {**process.environment, "_X_AMZN_TRACE_ID": "Root=1-abc"}
         assert 25_000 < seen["remaining"] <= 30_000
-        assert not [name for name in seen["open"] if name.startswith("pipe:")], "the gate is closed before the function runs"
+        assert process.gate_name not in seen["open"], "the gate is closed before the function runs"
 
 
 def test_the_function_runs_only_after_the_gate_opened(api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path) -> None:
@@ -89,7 +89,9 @@ def test_a_process_whose_gate_is_dropped_ends_quietly(api: FakeRuntimeAPI, code:
 
 def test_the_functions_own_packages_win_over_the_runtimes(api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path) -> None:
     """On AWS /var/task comes first, so a function that brings its own simplejson gets it, although the launcher imported another one early."""
-    (code / "app.py").write_text("import simplejson, sys\ndef handler(event, context): return [simplejson.MINE, simplejson.__file__, sys.argv]\n")
+    (code / "app.py").write_text(
+        "import simplejson, sys\ndef handler(event, context): return [simplejson.MINE, simplejson.__file__, sys.argv]\n"
+    )
     deployment = deployed(code, cache)
     assert deployment.launch.runtime_dir
     shutil.copytree(deployment.launch.runtime_dir / "simplejson", code / "simplejson")
@@ -132,7 +134,9 @@ Resources:
 def test_a_pythonpath_of_the_functions_own_replaces_the_layers(api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path) -> None:
     """As AWS's bootstrap does it: with PYTHONPATH in the function's configuration, /opt is no longer added."""
     (code / "app.py").write_text("import sys\ndef handler(event, context): return sys.path\n")
-    with running(deployed(code, cache, environment={"PYTHONPATH": "/elsewhere"}), api, tmp_path) as process:
+    deployment = deployed(code, cache, environment={"PYTHONPATH": "/elsewhere"})
+    assert not deployment.launch.gate, "a sitecustomize.py there would run before any gate"
+    with running(deployment, api, tmp_path) as process:
         path = api.invoke({}).json
         assert path[0] == str(code) and "/elsewhere" in path
         assert not [entry for entry in path if entry.startswith(process.paths.opt)]
@@ -171,7 +175,9 @@ def test_errors_are_reported_in_awss_shape(
             assert process.wait() == 1
 
 
-def test_an_exec_wrapper_gets_the_command_and_may_change_the_environment(api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path) -> None:
+def test_an_exec_wrapper_gets_the_command_and_may_change_the_environment(
+    api: FakeRuntimeAPI, code: Path, cache: Path, tmp_path: Path
+) -> None:
     """AWS_LAMBDA_EXEC_WRAPPER: the wrapper is executed with the original command as its arguments; there is no gate then."""
     (code / "app.py").write_text("import os\ndef handler(event, context): return [os.environ['ADDED'], os.environ['ARGS']]\n")
     wrapper = code / "wrapper"
@@ -234,7 +240,9 @@ def test_concurrent_makers_make_a_runtime_once(tmp_path: Path) -> None:
         f"print(python.ensure(sys.version_info[:2], pathlib.Path({str(tmp_path / 'cache')!r}), lambda message: None))\n"
     )
     makers = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        )
         for _ in range(3)
     ]
     answers = {maker.communicate()[0] for maker in makers}

@@ -72,7 +72,11 @@ def test_anchors_and_merges() -> None:
         ("a: 1\n---\nb: 2\n", "is not valid YAML"),
         ("a: \x00", "is not valid YAML"),
         ("[" * 5000, "nested too deeply"),
-        ("a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(f"a{n}: &a{n} [{', '.join(['*a' + (str(n - 1) if n else '')] * 9)}]\n" for n in range(9)), "aliases"),
+        (
+            "a: &a [1,1,1,1,1,1,1,1,1]\n"
+            + "".join(f"a{n}: &a{n} [{', '.join(['*a' + (str(n - 1) if n else '')] * 9)}]\n" for n in range(9)),
+            "aliases",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, told: str) -> None:
@@ -81,7 +85,9 @@ def test_what_is_wrong_is_said_with_its_place(text: str, told: str) -> None:
     assert caught.value.message.startswith("template.yaml") and told in caught.value.message
 
 
-@pytest.mark.parametrize(("text", "told"), [('{"a": 1,}', ":1:9"), ("[1]", "holds list"), ("", ":1:1"), ("[" * 100_000, "nested too deeply")])
+@pytest.mark.parametrize(
+    ("text", "told"), [('{"a": 1,}', ":1:9"), ("[1]", "holds list"), ("", ":1:1"), ("[" * 100_000, "nested too deeply")]
+)
 def test_json_templates_are_read_as_json(text: str, told: str) -> None:
     with pytest.raises(ProjectError) as caught:
         parse_template(text, "template.json")
@@ -109,4 +115,4 @@ def test_no_text_raises_anything_but_a_project_error(text: str) -> None:
     try:
         assert isinstance(parse_template(text, "template.yaml"), dict)
     except ProjectError as error:
-        assert error.message.startswith("template.yaml")
+        assert error.message.startswith("template.yaml")  # noqa: PT017 - it need not be raised

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal, cast
 
 from ..core.effects import Reply
-from ..core.events import Event, Logged
+from ..core.events import Event, Logged, RuntimeResponseTruncated
 from ..project import Deployment
 from ..sandbox.port import Ports
 from ..wire.environment_api import ApiConnection
@@ -68,17 +68,25 @@ class Host:
         self.memory_peak_mb: int | None = None
         self._connections: set[ApiProtocol] = set()
         self._server: asyncio.Server | None = None
+        self._closed = False
         self._text: dict[str, LineSplitter] = {}
         self._frames: dict[str, FrameReader] = {}
 
     async def serve(self, ports: Ports) -> None:
-        """Accept connections on the Runtime API's socket."""
+        """Accept connections on the Runtime API's socket. Raises OSError."""
+        if self._closed:
+            ports.api.close()
+            return
         self.ports = ports
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: ApiProtocol(self), sock=ports.api, backlog=MAX_CONNECTIONS)
+        server = await loop.create_server(lambda: ApiProtocol(self), sock=ports.api, backlog=MAX_CONNECTIONS)
+        if self._closed:  # meanwhile
+            server.close()
+        self._server = server
 
     def close(self) -> None:
         """The environment is gone: nobody is left to be answered."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
@@ -149,7 +157,7 @@ class ApiProtocol(asyncio.Protocol):
             host.before(host)
             for event in events:
                 exchange = getattr(event, "exchange", None)
-                if exchange is not None:
+                if exchange is not None and type(event) is not RuntimeResponseTruncated:  # that one waits for no answer
                     host.exchanges.waits(exchange, self)
                 host.feed(event)
         if self._api.closed and transport is not None:

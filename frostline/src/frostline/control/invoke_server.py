@@ -7,6 +7,7 @@ Under `/_frostline/` are a few calls of Frostline's own, for its command line: l
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from random import Random, SystemRandom
 from typing import cast
@@ -39,6 +40,9 @@ from .service import Service
 OWN = "/_frostline/"
 MAX_PIPELINED = 64
 """Unanswered requests on one connection before reading pauses."""
+
+MAX_BEHIND = 8 * 1024 * 1024
+"""Bytes of log that a follower may not have read before it is cut off: some 30,000 lines."""
 
 
 class RequestIds:
@@ -114,8 +118,8 @@ class InvokeServer:
                 return json_response(200, {"environments": [self._environment(e) for e in self.plane.hosts]})
             case "logs":
                 lines = self.plane.logs.lines(query.get("function"))
-                if "limit" in query and query["limit"].isdigit():
-                    lines = lines[-int(query["limit"]) :]
+                if re.fullmatch(r"[0-9]{1,9}", query.get("limit", "")):
+                    lines = lines[max(len(lines) - int(query["limit"]), 0) :]
                 if query.get("follow") != "1":
                     return json_response(200, {"lines": [msgspec.to_builtins(line) for line in lines]})
                 connection.follow(key, lines, query.get("function"))
@@ -144,9 +148,8 @@ class InvokeProtocol(asyncio.Protocol):
         self._order = ResponseOrder()
         self._transport: asyncio.Transport | None = None
         self._next_key = 0
-        self._following = 0
         self._waiting: set[str] = set()
-        self._stop_following: Callable[[], None] | None = None
+        self._following: dict[int, Callable[[], None]] = {}
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody connected."""
@@ -195,9 +198,8 @@ class InvokeProtocol(asyncio.Protocol):
 
     def answered(self, request_id: str) -> None:
         """An invocation's answer is complete."""
-        full = len(self._waiting) >= MAX_PIPELINED
         self._waiting.discard(request_id)
-        if full and self._transport is not None and not self._transport.is_closing():
+        if len(self._waiting) == MAX_PIPELINED - 1 and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def follow(self, key: int, lines: list[LogLine], function: str | None) -> None:
@@ -206,12 +208,13 @@ class InvokeProtocol(asyncio.Protocol):
         def send(line: LogLine) -> None:
             if function is None or line.function == function:
                 self.write(key, chunk(msgspec.json.encode(line) + b"\n"), done=False)
+                if self._transport is not None and self._transport.get_write_buffer_size() > MAX_BEHIND:
+                    self._transport.abort()
 
         self.write(key, stream_head(200, "application/x-ndjson"), done=False)
         for line in lines:
             send(line)
-        self._following = key
-        self._stop_following = self._server.plane.logs.follow(send)
+        self._following[key] = self._server.plane.logs.follow(send)
 
     def write(self, key: int, data: bytes, *, done: bool = True) -> None:
         """More of the answer to a request."""
@@ -225,16 +228,17 @@ class InvokeProtocol(asyncio.Protocol):
 
     def finish(self) -> None:
         """The server ends: close when nothing is owed."""
-        if self._stop_following is not None:
-            self._stop()
-            self.write(self._following, LAST_CHUNK)
+        for key in self._stop():
+            self.write(key, LAST_CHUNK)
         if self._transport is not None:
             self._transport.close()
 
-    def _stop(self) -> None:
-        stop, self._stop_following = self._stop_following, None
-        if stop is not None:
+    def _stop(self) -> list[int]:
+        """Follow no log any more; the requests that did."""
+        following, self._following = self._following, {}
+        for stop in following.values():
             stop()
+        return list(following)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """They hung up: what they invoked goes on without them."""

@@ -51,6 +51,7 @@ class Invokers:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Invoker] = {}
+        self._streaming: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -62,6 +63,7 @@ class Invokers:
     def drop(self, request_id: str) -> None:
         """They hung up."""
         self._waiting.pop(request_id, None)
+        self._streaming.discard(request_id)
 
     def resolve(self, request_id: str, outcome: Outcome) -> None:
         """Tell them."""
@@ -73,6 +75,7 @@ class Invokers:
         """Tell them that a stream begins."""
         invoker = self._waiting.get(start.request_id)
         if invoker is not None:
+            self._streaming.add(start.request_id)
             invoker.stream_start(start)
 
     def stream_chunk(self, chunk: StreamChunk) -> None:
@@ -84,6 +87,7 @@ class Invokers:
     def stream_end(self, end: StreamEnd) -> None:
         """Tell them that the stream is over."""
         invoker = self._waiting.pop(end.request_id, None)
+        self._streaming.discard(end.request_id)
         if invoker is not None:
             invoker.stream_end(end)
 
@@ -91,7 +95,8 @@ class Invokers:
         """The control plane ends without having heard from the core: nobody is left waiting."""
         waiting, self._waiting = self._waiting, {}
         for request_id, invoker in waiting.items():
-            if isinstance(invoker, FutureInvoker):
-                invoker.resolve(Unavailable(message=message))
-            else:
+            if request_id in self._streaming:
                 invoker.stream_end(StreamEnd(request_id=request_id, error_type="ServiceException", error_payload=Payload(message.encode())))
+            else:
+                invoker.resolve(Unavailable(message=message))
+        self._streaming.clear()

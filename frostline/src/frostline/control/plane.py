@@ -36,7 +36,7 @@ from ..core.fleet import Fleet
 from ..core.payload import Payload
 from ..core.policy import Policy
 from ..project import Deployment, Paths, Project, extension_environment, runtime_environment
-from ..sandbox.port import Blueprint, Level, ProcessSpec, Sandbox
+from ..sandbox.port import Blueprint, Level, Ports, ProcessSpec, Sandbox, SandboxError
 from ..story.writer import StoryWriter, level_record
 from .clock import Clock
 from .environments import Exchanges, Host
@@ -46,6 +46,7 @@ from .ring import Ladder, Ring
 from .tasks import spawn
 from .telemetry import TelemetryHub
 from .timers import Timers
+from .trace_ids import TraceIds
 
 FRAMED_RUNTIMES = ("python", "nodejs")
 """Managed runtimes whose clients write framed log messages when `_LAMBDA_TELEMETRY_LOG_FD` is set, as on AWS."""
@@ -85,6 +86,8 @@ class ControlPlane:
         self._timers: Timers | None = None
         self._revisions: dict[tuple[str, str], Deployment] = {}
         self._stopped = asyncio.Event()
+        self._new_trace_id = TraceIds()
+        self._closing = asyncio.Lock()
         self._story_flush: asyncio.TimerHandle | None = None
 
     @property
@@ -112,6 +115,7 @@ class ControlPlane:
         loop = asyncio.get_running_loop()
         self._sandbox = await self._open_sandbox(self._report, self._on_output)
         level = self._level = self._sandbox.level
+        self.telemetry = TelemetryHub(self.clock, self._sandbox)
         policy = self.policy if level.freezer != "off" else msgspec.structs.replace(self.policy, freeze=False)
         self.policy = policy
         story = None
@@ -121,13 +125,15 @@ class ControlPlane:
         fleet = Fleet(policy, Random(SystemRandom().getrandbits(64)))
         ring = self._ring = Ring(fleet, self.clock, self._ladder(), story)
         self._timers = Timers(loop, self.clock.now, ring.fire)
-        self.telemetry = TelemetryHub(self.clock, self._sandbox)
         return level
 
     async def close(self) -> None:
-        """Shut every environment down within AWS's budgets, answer whoever waits, and leave nothing behind. Safe to call twice."""
-        if self._sandbox is None:
-            return
+        """Shut every environment down within AWS's budgets, answer whoever waits, and leave nothing behind. Safe to call twice, also at once."""
+        async with self._closing:
+            if self._sandbox is not None:
+                await self._close(self._sandbox)
+
+    async def _close(self, sandbox: Sandbox) -> None:
         if self._ring is not None and not self._stopped.is_set():
             self.ring.feed(ShutdownRequested())
             try:
@@ -141,8 +147,8 @@ class ControlPlane:
         for host in self.hosts.values():
             host.close()
         self.hosts.clear()
-        sandbox, self._sandbox = self._sandbox, None
         await sandbox.close()
+        self._sandbox = None
         if self._story_flush is not None:
             self._story_flush.cancel()
         if self._ring is not None and self._ring.story is not None:
@@ -183,6 +189,8 @@ class ControlPlane:
 
     def invoke(self, arrived: InvocationArrived, invoker: Invoker) -> None:
         """Invoke a function; the invoker is told what becomes of it."""
+        if arrived.trace_id is None:
+            arrived = msgspec.structs.replace(arrived, trace_id=self._new_trace_id(self.clock.now()))
         self.invokers.add(arrived.request_id, invoker)
         self.ring.feed(arrived)
 
@@ -200,7 +208,8 @@ class ControlPlane:
     def _report(self, event: SandboxEvent) -> None:
         host = self.hosts.get(event.environment)
         if isinstance(event, EnvironmentStarted):
-            self._starting = spawn(self._started(event), f"environment {event.environment} starts")
+            if host is not None:
+                self._serve(event, host)
             return
         if isinstance(event, ProcessExited) and host is not None:
             self.sandbox.drain_output(event.environment)
@@ -214,12 +223,24 @@ class ControlPlane:
         if isinstance(event, EnvironmentGone | EnvironmentStartFailed):
             self._forget(event.environment)
 
-    async def _started(self, event: EnvironmentStarted) -> None:
-        host = self.hosts.get(event.environment)
-        if host is None or self._sandbox is None:
+    def _serve(self, event: EnvironmentStarted, host: Host) -> None:
+        try:
+            # Now: when a task comes to run, the environment may be on its way out.
+            ports = self.sandbox.ports(event.environment)
+        except SandboxError:
+            return  # it is already
+        spawn(self._started(event, host, ports), f"environment {event.environment} starts")
+
+    async def _started(self, event: EnvironmentStarted, host: Host, ports: Ports) -> None:
+        try:
+            await host.serve(ports)
+        except OSError as error:
+            reason = f"its Runtime API cannot be served: {error.strerror or error}"
+            self.sandbox.destroy(event.environment)
+            self._report(EnvironmentStartFailed(event.environment, reason))
             return
-        await host.serve(self.sandbox.ports(event.environment))
-        self.ring.feed(event)
+        if self.hosts.get(event.environment) is host:
+            self.ring.feed(event)
 
     def _forget(self, environment: str) -> None:
         host = self.hosts.pop(environment, None)
@@ -349,8 +370,7 @@ class ControlPlane:
         )
 
     def _on_stopped(self, effect: do.Stopped) -> None:
-        if effect.unfinished_asynchronous:
-            self.note(
-                f"{effect.unfinished_asynchronous} asynchronous invocations were waiting for another attempt and are lost: the queue is in memory only"
-            )
+        if count := effect.unfinished_asynchronous:
+            lost = "1 asynchronous invocation was unfinished and is" if count == 1 else f"{count} asynchronous invocations were unfinished and are"
+            self.note(f"{lost} lost: the queue is in memory only")
         self._stopped.set()

@@ -61,6 +61,10 @@ class Ring:
             # The core's bug, not the function's: say it whole, and let the other environments go on.
             print(f"frostline: {error}", file=sys.stderr)  # noqa: T201 - there is nobody to hand it to
             return
+        except Exception:  # noqa: BLE001 - likewise: whoever fed the event has other connections to serve
+            print(f"frostline: {type(event).__name__} could not be handled. This is a bug in Frostline.", file=sys.stderr)  # noqa: T201
+            traceback.print_exc()
+            return
         if self.story is not None:
             self.story.record(event, effects, now)
         for effect in effects:

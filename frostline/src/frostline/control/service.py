@@ -30,6 +30,7 @@ class Service:
         self._functions: dict[str, Function] | None = None
         plane.deploy(project)
         self._watcher = Watcher(project.watched) if watch else None
+        self.refresh()  # it may have changed since it was read: that can take long
 
     @property
     def functions(self) -> Mapping[str, Function]:

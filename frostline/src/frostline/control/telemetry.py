@@ -139,11 +139,10 @@ async def _opened(sock: socket.socket) -> tuple[asyncio.StreamReader, asyncio.St
     try:
         await connected
     except asyncio.CancelledError:
+        loop.remove_writer(sock.fileno())  # before its number can be another socket's
         sock.close()
         raise
-    finally:
-        if sock.fileno() >= 0:
-            loop.remove_writer(sock.fileno())
+    loop.remove_writer(sock.fileno())
     error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error:
         sock.close()

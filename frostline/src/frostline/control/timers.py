@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-_EARLY_S = 0.0005
-"""A loop's clock has a resolution of a millisecond; what is due within half of it is due."""
+_ROUND_S = 0.001
+"""Loops round to milliseconds, uvloop down as well as up, so a handle may fire early. What is not due then waits for another round: the core ignores a
+timer that comes before its time."""
 
 
 class Timers:
@@ -31,7 +32,7 @@ class Timers:
             if armed[0] <= at:
                 return
             armed[1].cancel()
-        self._arm(name, at)
+        self._arm(name, at, max(at - self._now(), 0.0))
 
     def cancel(self, name: str) -> None:
         """Do not fire."""
@@ -44,16 +45,17 @@ class Timers:
             handle.cancel()
         self._armed.clear()
 
-    def _arm(self, name: str, at: float) -> None:
-        self._armed[name] = (at, self._loop.call_later(max(at - self._now(), 0.0), self._ring, name))
+    def _arm(self, name: str, at: float, delay: float) -> None:
+        self._armed[name] = (at, self._loop.call_later(delay, self._ring, name))
 
     def _ring(self, name: str) -> None:
         del self._armed[name]
         due = self._due.get(name)
         if due is None:
             return
-        if due > self._now() + _EARLY_S:
-            self._arm(name, due)
+        early = due - self._now()
+        if early > 0:
+            self._arm(name, due, max(early, _ROUND_S))
             return
         del self._due[name]
         self._fire(name)

@@ -17,65 +17,90 @@ from ..project.fingerprint import IGNORED
 if sys.platform == "linux":
     from inotify_simple import INotify, flags
 
+    _ROOT_GONE = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNMOUNT
+
 COST_SHARE = 20
 """Without inotify: comparing files may take one part in this many of the time."""
 
 
 class Watcher:
-    """Watches files and folders; `changed` says whether something may have changed since it was asked last."""
+    """Watches files and folders; `changed` says whether something may have changed since it was asked last.
+
+    The first answer is yes: what the caller knows of the files is older than the watcher.
+    """
 
     def __init__(self, paths: tuple[Path, ...]) -> None:
+        self._paths = paths
         self._inotify: INotify | None = None
         self._folders: dict[int, Path] = {}
+        self._roots: set[int] = set()
+        self._new = True
         self._not_before = 0.0
-        self._files: frozenset[Path] = frozenset()
         if sys.platform == "linux":
-            self._watch(paths)
+            self._watch()
 
-    def _watch(self, paths: tuple[Path, ...]) -> None:
+    def _watch(self) -> None:
+        self.close()
         try:
-            inotify = INotify(nonblocking=True)
-        except OSError:
-            return
-        self._inotify = inotify
-        try:
-            for path in paths:
-                # A file is watched through its folder: editors replace files.
-                self._add(path if path.is_dir() else path.parent, recursive=path.is_dir())
-        except OSError:  # the limit of watches
-            inotify.close()
-            self._inotify = None
+            self._inotify = INotify(nonblocking=True)
+            for path in self._paths:
+                # A file is watched through its folder, because editors replace files; so is a folder that is not there yet.
+                root = self._add(path if path.is_dir() else path.parent, recursive=path.is_dir())
+                if root is None:
+                    raise FileNotFoundError(path.parent)
+                self._roots.add(root)
+        except OSError:  # the limit of watches, or nothing there to watch
+            self.close()
 
-    def _add(self, folder: Path, *, recursive: bool) -> None:
+    def _add(self, folder: Path, *, recursive: bool) -> int | None:
+        """Watch a folder, and those in it; None when it is not there (any more)."""
         assert self._inotify is not None
         mask = flags.CREATE | flags.DELETE | flags.MODIFY | flags.ATTRIB | flags.MOVED_FROM | flags.MOVED_TO | flags.DELETE_SELF | flags.MOVE_SELF
         try:
-            self._folders[self._inotify.add_watch(folder, mask | flags.ONLYDIR)] = folder
+            watch: int = self._inotify.add_watch(folder, mask | flags.ONLYDIR)
         except (FileNotFoundError, NotADirectoryError):
+            return None
+        self._folders[watch] = folder
+        if recursive:
+            self._add_below(folder)
+        return watch
+
+    def _add_below(self, folder: Path) -> None:
+        try:
+            with os.scandir(folder) as entries:
+                below = [Path(entry.path) for entry in entries if entry.name not in IGNORED and entry.is_dir(follow_symlinks=False)]
+        except FileNotFoundError:
             return
-        if not recursive:
-            return
-        with os.scandir(folder) as entries:
-            below = [Path(entry.path) for entry in entries if entry.name not in IGNORED and entry.is_dir(follow_symlinks=False)]
         for child in below:
             # Of installed packages only the list counts, as in a project's stamp: their files are too many.
             self._add(child, recursive=child.name != "node_modules")
 
     def changed(self) -> bool:
         """Something may have changed: read the project's stamp to know. False is certain where the kernel watches."""
+        if self._new:
+            self._new = False
+            return True
         if self._inotify is None:
             return time.monotonic() >= self._not_before
         events = self._inotify.read(timeout=0)
         if not events:
             return False
-        for event in events:
-            if event.mask & flags.CREATE and event.mask & flags.ISDIR and event.name not in IGNORED and event.wd in self._folders:
-                try:
-                    self._add(self._folders[event.wd] / event.name, recursive=True)
-                except OSError:
-                    self.close()  # the limit of watches: go on by comparing files
-                    return True
+        if any(event.mask & flags.Q_OVERFLOW or (event.wd in self._roots and event.mask & _ROOT_GONE) for event in events):
+            self._watch()  # something escaped, or what is there now under the same name is another folder
+            return True
+        try:
+            for event in events:
+                if event.mask & (flags.CREATE | flags.MOVED_TO) and event.mask & flags.ISDIR and event.name not in IGNORED:
+                    self._appeared(event.wd, event.name)
+        except OSError:
+            self.close()  # the limit of watches: go on by comparing files
+            return True
         return any(event.name not in IGNORED for event in events)
+
+    def _appeared(self, watch: int, name: str) -> None:
+        folder = self._folders.get(watch)
+        if folder is not None:
+            self._add(folder / name, recursive=name != "node_modules" and folder.name != "node_modules")
 
     def compared(self, seconds: float) -> None:
         """Comparing the files took so long."""
@@ -86,3 +111,5 @@ class Watcher:
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
+        self._folders.clear()
+        self._roots.clear()

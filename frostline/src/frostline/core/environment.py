@@ -559,7 +559,8 @@ class Environment:
                 invocation.request_id,
                 self._status,
                 self._error_type,
-                duration_s=now - self._delivered_at,
+                # AWS prints 3000.00 ms for a timeout of 3 s, however long its end took; RIE takes the smaller one, too.
+                duration_s=min(now - self._delivered_at, self.function.timeout_s),
                 init_s=self._init_duration,
                 memory_peak_mb=self._memory_peak_mb,
                 show_status=show_status,

@@ -35,6 +35,7 @@ class Invocation:
 
     __slots__ = (
         "_chunks",
+        "_content_type",
         "_held",
         "_lines",
         "_size",
@@ -67,7 +68,9 @@ class Invocation:
         self.answered_at: float | None = None
         self.response_began_at: float | None = None
         self.failed = False
+        #: The answer, kept back for the log's tail.
         self._held: Outcome | StreamEnd | None = None
+        self._content_type = ""
         self._streaming = False
         self._chunks: list[bytes] = []
         self._size = 0
@@ -134,7 +137,7 @@ class Invocation:
         if self.arrived.mode == "stream":
             out.append(StreamStart(request_id=self.request_id, content_type=content_type))
         else:
-            self._held = Succeeded(payload=EMPTY, content_type=content_type)
+            self._content_type = content_type
 
     def stream(self, payload: Payload, out: list[Effect]) -> bool:
         """Part of a streamed response. False: an invoker that wants it whole cannot have more than `MAX_RESPONSE_BYTES`."""
@@ -158,9 +161,7 @@ class Invocation:
         elif error_type is not None:
             self._settle(FunctionFailed(payload=error), now, out)
         else:
-            held = self._held
-            content_type = held.content_type if isinstance(held, Succeeded) else "application/octet-stream"
-            self._settle(Succeeded(payload=Payload(b"".join(self._chunks)), content_type=content_type), now, out)
+            self._settle(Succeeded(payload=Payload(b"".join(self._chunks)), content_type=self._content_type), now, out)
         self._chunks = []
 
     @property
@@ -181,7 +182,6 @@ class Invocation:
 
     def _settle(self, answer: Outcome | StreamEnd, now: float, out: list[Effect]) -> None:
         self._answered(now)
-        self._held = None
         if self.arrived.mode == "event":
             return
         if self.arrived.tail:

@@ -44,11 +44,13 @@ def made(final: Path, make: Callable[[Path], None]) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".making-", dir=final.parent))
     except OSError as error:
-        raise ProjectError(f"{final.parent}: cannot write to the cache ({error.strerror}). Set XDG_CACHE_HOME to a writable directory.") from None
+        raise ProjectError(
+            f"{final.parent}: cannot write to the cache ({error.strerror}). Set XDG_CACHE_HOME to a writable directory."
+        ) from None
     try:
         make(temporary)
         for directory, _, _ in os.walk(temporary):
-            os.chmod(directory, 0o755)  # whatever the umask is: processes of other users read it
+            os.chmod(directory, 0o755)  # noqa: S103 - whatever the umask is: processes of other users read it
         os.rename(temporary, final)
     except OSError as error:
         if not final.is_dir():  # else another process was faster: what it made is the same

@@ -26,7 +26,8 @@ _NODE_FILES = ("index", "app", "handler", "main")
 _NODE_EXTENSIONS = (".js", ".mjs", ".cjs")
 
 LOOKED_FOR = (
-    "an executable `bootstrap`; lambda_function.py or app.py with a function `lambda_handler` or `handler`; index.js, index.mjs or index.cjs; a template"
+    "an executable `bootstrap`; lambda_function.py or app.py with a function `lambda_handler` or `handler`; "
+    "index.js, index.mjs or index.cjs; a template"
 )
 
 
@@ -128,7 +129,9 @@ def _handler_for(code: Path, runtime: str, shown: Path) -> str:
         executables = [path.name for path in sorted(code.iterdir()) if path.is_file() and os.access(path, os.X_OK)]
         found = executables[0] if len(executables) == 1 else None
     if found is None:
-        raise ProjectError(f"{shown}: no handler found for {runtime}. Looked for: {LOOKED_FOR}. Say it with --handler, for example --handler app.handler")
+        raise ProjectError(
+            f"{shown}: no handler found for {runtime}. Looked for: {LOOKED_FOR}. Say it with --handler, for example --handler app.handler"
+        )
     return found
 
 

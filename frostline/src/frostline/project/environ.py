@@ -75,7 +75,9 @@ def check_variables(variables: Mapping[str, str], where: str) -> None:
             )
     size = sum(len(name.encode()) + len(value.encode("utf-8", "surrogatepass")) for name, value in variables.items())
     if size > LIMIT_BYTES:
-        raise ProjectError(f"{where}: the environment variables take {size} bytes, and AWS allows {LIMIT_BYTES}. Move large values to a file.")
+        raise ProjectError(
+            f"{where}: the environment variables take {size} bytes, and AWS allows {LIMIT_BYTES}. Move large values to a file."
+        )
     broken = next((name for name, value in variables.items() if "\0" in value), None)
     if broken is not None:
         raise ProjectError(f"{where}: the environment variable {broken!r} contains a NUL character, which no process can be given.")

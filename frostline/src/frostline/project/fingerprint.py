@@ -12,7 +12,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,21 @@ if TYPE_CHECKING:
     from hashlib import blake2b
 
 IGNORED = frozenset(
-    {"__pycache__", ".git", ".hg", ".svn", ".aws-sam", ".venv", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".tox", ".idea", ".vscode", ".DS_Store"}
+    {
+        "__pycache__",
+        ".git",
+        ".hg",
+        ".svn",
+        ".aws-sam",
+        ".venv",
+        ".mypy_cache",
+        ".ruff_cache",
+        ".pytest_cache",
+        ".tox",
+        ".idea",
+        ".vscode",
+        ".DS_Store",
+    }
 )
 """Names that never change what a function does, or (`.aws-sam`) are watched on their own."""
 
@@ -121,5 +135,5 @@ def code_sha256(code: Path) -> str:
 
 def aws_time(epoch: float) -> str:
     """Epoch seconds as AWS's API prints them: `2026-11-22T10:00:00.000+0000`."""
-    moment = datetime.fromtimestamp(epoch, timezone.utc)
+    moment = datetime.fromtimestamp(epoch, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}+0000"

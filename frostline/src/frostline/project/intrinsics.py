@@ -38,20 +38,24 @@ class _Attributes(dict[str, Any]):
         self.logical_id = logical_id
         self.placeholders = placeholders
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 - cloud-radar's default is what is replaced
         if name in self:
             return self[name]
         text = f"{self.logical_id}.{name}"
         return self.placeholders.setdefault(text, text)
 
 
+class Known(dict[str, Any]):
+    """What `Ref` and `Fn::GetAtt` of a resource yield here, where that is known: `{"ref": ..., "Arn": ...}`."""
+
+
 class _Reference(dict[str, Any]):
     """The metadata in which cloud-radar looks for what `Ref` and `Fn::GetAtt` of a resource yield."""
 
-    def __init__(self, logical_id: str, ref: Any, attributes: Mapping[str, Any], placeholders: dict[str, str]) -> None:
-        super().__init__({"attribute-values": _Attributes(attributes, logical_id, placeholders)})
+    def __init__(self, logical_id: str, known: Known, placeholders: dict[str, str]) -> None:
+        super().__init__({"attribute-values": _Attributes(known, logical_id, placeholders)})
         self.logical_id = logical_id
-        self.ref = ref
+        self.ref = known.get("ref")
         self.placeholders = placeholders
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -85,8 +89,11 @@ class _Conditions(dict[str, Any]):
         return value
 
 
-class Known(dict[str, Any]):
-    """What `Ref` and `Fn::GetAtt` of a resource yield here, where that is known: `{"ref": ..., "Arn": ...}`."""
+class _NoHooks:
+    """cloud-radar's checks of whole templates: nothing here is one, and they print to standard output."""
+
+    def evaluate_template_hooks(self, template: object) -> None:
+        """Check nothing."""
 
 
 class Resolver:
@@ -94,24 +101,26 @@ class Resolver:
 
     def __init__(self, template: Mapping[str, Any], parameters: Mapping[str, str], known: Mapping[str, Known], region: str) -> None:
         """`parameters` override the template's defaults; those it does not declare are the caller's to refuse. `known` is by logical id."""
-        from cloud_radar.cf.unit import functions  # slow to import, and only templates need it
-        from cloud_radar.cf.unit._template import Template
+        from cloud_radar.cf.unit import Template, functions  # slow to import, and only templates need it
 
-        class Rendering(Template):  # type: ignore[misc,unused-ignore]
+        placeholders: dict[str, str] = {}
+
+        class Rendering(Template):  # type: ignore[misc]
             """A template of which single values are rendered. The attributes are the pseudo parameters `AWS::...`."""
 
+            Hooks = _NoHooks()
             AccountId = ACCOUNT_ID
             NoValue = NO_VALUE
             StackName = STACK
             StackId = f"arn:aws:cloudformation:{region}:{ACCOUNT_ID}:stack/{STACK}/00000000-0000-0000-0000-000000000000"
 
-            def resolve_dynamic_references(rendering, data: str) -> str:
+            def resolve_dynamic_references(self, data: str) -> str:
                 # {{resolve:ssm:...}} and {{resolve:secretsmanager:...}} are read by CloudFormation, at deployment.
                 if "{{resolve:" in data:
-                    self.placeholders.setdefault(data, data)
+                    placeholders.setdefault(data, data)
                 return data
 
-        self.placeholders: dict[str, str] = {}
+        self.placeholders = placeholders
         """What stands for a value that exists only on AWS, as resolved so far."""
         resources = _mapping(template.get("Resources"))
         self.rendering = Rendering({"Resources": {}})
@@ -121,8 +130,7 @@ class Resolver:
             "Mappings": _mapping(template.get("Mappings")),
             "Conditions": _Conditions(_mapping(template.get("Conditions")), self._resolve),
             "Resources": {
-                name: {"Metadata": {"Cloud-Radar": _Reference(name, known.get(name, {}).get("ref"), known.get(name, {}), self.placeholders)}}
-                for name in resources
+                name: {"Metadata": {"Cloud-Radar": _Reference(name, known.get(name, Known()), self.placeholders)}} for name in resources
             },
         }
         languages = functions.TRANSFORMS["AWS::LanguageExtensions"]
@@ -150,7 +158,7 @@ class Resolver:
             raise Unresolved("it is nested too deeply") from None
         except KeyError as error:
             raise Unresolved(_missing(error)) from None
-        except Exception as error:  # cloud-radar raises whatever its lookups meet; this is the one place that translates it
+        except Exception as error:  # noqa: BLE001 - cloud-radar raises whatever its lookups meet; this is the one place that translates it
             raise Unresolved(str(error).rstrip(".") or type(error).__name__) from None
 
     def condition(self, name: object) -> bool:
@@ -167,7 +175,7 @@ def _mapping(value: object) -> dict[str, Any]:
 def _missing(error: KeyError) -> str:
     name = error.args[0] if error.args else ""
     if name == "Value":
-        return "a parameter that it refers to has neither a default nor a value: give it with --parameter-overrides Name=Value"
+        return "a parameter that it refers to has neither a default nor a value: give it with --parameter Name=Value"
     return str(name).rstrip(".")
 
 

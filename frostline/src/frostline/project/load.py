@@ -113,7 +113,9 @@ def _choose(file: Path, build: Path, source: Source) -> tuple[Path, str]:
 def _needs_build(folder: Path) -> bool:
     """Whether a source folder has dependencies that are not in it."""
     requirements = folder / "requirements.txt"
-    if requirements.is_file() and any(line.strip() and not line.lstrip().startswith("#") for line in requirements.read_text(errors="replace").splitlines()):
+    if requirements.is_file() and any(
+        line.strip() and not line.lstrip().startswith("#") for line in requirements.read_text(errors="replace").splitlines()
+    ):
         return True
     package = folder / "package.json"
     if package.is_file() and not (folder / "node_modules").is_dir():
@@ -160,7 +162,10 @@ def _from_code(path: Path, source: Source, progress: Progress) -> Project:
 
 def _function_name(text: str) -> str:
     """A file's name as a function's: AWS allows letters, digits, `-` and `_`, 64 of them."""
-    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "-" for letter in text)[:64].strip("-") or "function"
+    return (
+        "".join(letter if letter.isascii() and (letter.isalnum() or letter in "-_") else "-" for letter in text)[:64].strip("-")
+        or "function"
+    )
 
 
 # Both ------------------------------------------------------------------------------------------------------------------------------------
@@ -213,7 +218,9 @@ def _notes(notes: Iterable[str], deployments: list[Deployment]) -> tuple[str, ..
     foreign = [deployment.function.name for deployment in deployments if deployment.function.architecture != _machine()]
     told = [*notes, *(note for made in launches for note in made.notes)]
     if foreign and any(deployment.launch.argv for deployment in deployments):
-        told.append(f"Built for another processor than this machine's {_machine()}: {', '.join(foreign)}. Compiled parts of it will not load.")
+        told.append(
+            f"Built for another processor than this machine's {_machine()}: {', '.join(foreign)}. Compiled parts of it will not load."
+        )
     return tuple(dict.fromkeys(told))
 
 

@@ -134,7 +134,7 @@ class Source(Struct, frozen=True, kw_only=True):
     name: str | None = None
     """The function's name, for sources that do not name it. Default: the directory's or file's own name."""
     parameters: Mapping[str, str] = {}
-    """`--parameter-overrides` for a template."""
+    """`--parameter` for a template."""
     environment: Mapping[str, str] = {}
     """Variables added to every function's own, and stronger than them."""
     timeout_s: float | None = None

@@ -87,7 +87,9 @@ class _Reading:
             raise ProjectError(f"{self.file}: has no `Resources:`, so it describes no function. Is this a SAM or CloudFormation template?")
         for name, resource in resources.items():
             if not name.startswith("Fn::") and not isinstance(resource, dict):
-                raise ProjectError(f"{self.file}:{line_of(self.template, 'Resources', name) or 1}: the resource {name} must be a mapping with a Type.")
+                raise ProjectError(
+                    f"{self.file}:{line_of(self.template, 'Resources', name) or 1}: the resource {name} must be a mapping with a Type."
+                )
         return {name: resource for name, resource in resources.items() if isinstance(resource, dict)}
 
     def layer_arn(self, name: str) -> str:
@@ -119,7 +121,10 @@ class _Reading:
         if placeholders:
             self.notes.append("Values that exist only on AWS are replaced by placeholders: " + ", ".join(sorted(placeholders)) + ".")
         return Template(
-            functions=tuple(functions), refused=tuple(refused), notes=tuple(dict.fromkeys(self.notes)), watched=tuple(dict.fromkeys(self.watched))
+            functions=tuple(functions),
+            refused=tuple(refused),
+            notes=tuple(dict.fromkeys(self.notes)),
+            watched=tuple(dict.fromkeys(self.watched)),
         )
 
     def is_there(self, name: str, resource: Mapping[str, Any]) -> bool:
@@ -150,16 +155,30 @@ class _Reading:
             shared = self.section("Globals").get("Function")
             if isinstance(shared, dict):
                 ignored = resource.get("IgnoreGlobals", [])
-                shared = {key: value for key, value in shared.items() if ignored != "*" and key not in (ignored if isinstance(ignored, list) else [])}
+                shared = {
+                    key: value
+                    for key, value in shared.items()
+                    if ignored != "*" and key not in (ignored if isinstance(ignored, list) else [])
+                }
                 own = merged(shared, own)
         return Properties(self.file, self.template, name, own, self.resolver)
 
     def function(self, name: str, resource: Mapping[str, Any]) -> Described:
         properties = self.properties(name, resource)
         if (properties.text("PackageType") or "Zip") == "Image":
-            raise properties.error(("PackageType",), "is Image. Frostline runs functions from a folder or a zip, not from a container image.")
-        runtime = properties.required("Runtime", hint="Say which runtime the function has, for example python3.12, nodejs20.x or provided.al2023.")
-        inline = properties.text("InlineCode") if resource.get("Type") == SERVERLESS else properties.text("Code", "ZipFile") if self.inline(properties) else None
+            raise properties.error(
+                ("PackageType",), "is Image. Frostline runs functions from a folder or a zip, not from a container image."
+            )
+        runtime = properties.required(
+            "Runtime", hint="Say which runtime the function has, for example python3.12, nodejs20.x or provided.al2023."
+        )
+        inline = (
+            properties.text("InlineCode")
+            if resource.get("Type") == SERVERLESS
+            else properties.text("Code", "ZipFile")
+            if self.inline(properties)
+            else None
+        )
         handler = properties.text("Handler") or ""
         if not handler and not runtime.startswith("provided"):
             raise properties.error(("Handler",), "is missing. It names the file and the function in it, for example `app.handler`.")
@@ -185,7 +204,9 @@ class _Reading:
             application_log_level=properties.text("LoggingConfig", "ApplicationLogLevel"),
             system_log_level=properties.text("LoggingConfig", "SystemLogLevel"),
             maximum_retry_attempts=properties.number("EventInvokeConfig", "MaximumRetryAttempts", least=0, most=2, default=2),
-            maximum_event_age_s=float(properties.number("EventInvokeConfig", "MaximumEventAgeInSeconds", least=60, most=21600, default=21600)),
+            maximum_event_age_s=float(
+                properties.number("EventInvokeConfig", "MaximumEventAgeInSeconds", least=60, most=21600, default=21600)
+            ),
             tracing=self.tracing(properties),
         )
         return Described(
@@ -223,10 +244,14 @@ class _Reading:
         if value is None and key == "CodeUri":
             value = "."
         if not isinstance(value, str):
-            raise properties.error((key,), f"must name a local folder or zip, and is {'a place in S3' if isinstance(value, dict) else 'missing'}.")
+            raise properties.error(
+                (key,), f"must name a local folder or zip, and is {'a place in S3' if isinstance(value, dict) else 'missing'}."
+            )
         method = metadata.get("BuildMethod")
         if isinstance(method, str) and method.lower().startswith(_NEEDS_BUILD) and ".aws-sam" not in self.file.parts:
-            raise ProjectError(f"{properties.where()}: is built by {method}, and its build is missing or out of date. Run `sam build` first.")
+            raise ProjectError(
+                f"{properties.where()}: is built by {method}, and its build is missing or out of date. Run `sam build` first."
+            )
         return self.local(properties, (key,), value)
 
     def local(self, properties: Properties, path: tuple[str, ...], value: str) -> Path:
@@ -273,7 +298,9 @@ class _Reading:
     def unbuilt_layer(self, name: str, folder: Path, method: str) -> Path:
         # `sam build` moves a layer's content under `python/` or `nodejs/`; unbuilt content may already lie there.
         if not any((folder / child).exists() for child in ("python", "nodejs", "bin", "lib", "extensions")):
-            self.notes.append(f"The layer {name} is to be built by {method}, and is used as it is. Run `sam build` to have its dependencies.")
+            self.notes.append(
+                f"The layer {name} is to be built by {method}, and is used as it is. Run `sam build` to have its dependencies."
+            )
         return folder
 
 
@@ -294,5 +321,3 @@ def merged(shared: Any, own: Any) -> Any:
     if isinstance(shared, list) and isinstance(own, list):
         return [*shared, *own]
     return own
-
-

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, SequenceNode
@@ -86,7 +86,7 @@ def _json(text: str, name: str) -> Any:
 class _Loader(yaml.SafeLoader):
     """SafeLoader without dates: `2010-09-09` is the text that CloudFormation takes it for."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML declares it as an instance's
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -141,7 +141,9 @@ class _Reader:
         if size > _LIMIT_NODES:
             raise self.error(node, f"more than {_LIMIT_NODES} values, once its aliases are expanded")
         self.sizes[id(node)] = size
-        value = self.mapping(node, values) if isinstance(node, MappingNode) else values if isinstance(node, SequenceNode) else self.scalar(node)
+        value = (
+            self.mapping(node, values) if isinstance(node, MappingNode) else values if isinstance(node, SequenceNode) else self.scalar(node)
+        )
         return self.tagged(node, value) if node.tag.startswith("!") else value
 
     def mapping(self, node: MappingNode, values: list[Any]) -> Lines:
@@ -196,4 +198,3 @@ class _Reader:
 
     def error(self, node: Node, found: str) -> ProjectError:
         return ProjectError(f"{self.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: has {found}.")
-

@@ -248,6 +248,8 @@ class Environment:
                     )
             case "killed":
                 self._killing = False
+                if self.gauge is not None:
+                    self.gauge.reset()
                 self.report(ProcessesKilled(self.id))
             case "socket":
                 self._sockets.append(socket.socket(fileno=fds[0]))

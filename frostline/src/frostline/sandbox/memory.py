@@ -1,9 +1,9 @@
 """How much memory an environment uses, and the end of a process that uses too much.
 
 On AWS /tmp is a disk; here it is memory, and the kernel counts it as the environment's. So the kernel's own limit is the function's memory
-*and* /tmp together, which nothing gets past, and in between the memory that belongs to processes (the kernel's `anon`, v1's `total_rss`)
-is held to the function's limit from here: the kernel tells when usage passes a level; if that is due to processes, the largest of them is
-killed, as the kernel would have done; otherwise the level goes up by what processes may still take.
+*and* /tmp together, which nothing gets past. Below that the function's limit is kept from here, as the kernel would keep it: the kernel tells
+when usage passes a level; if what is used besides files (the page cache, /tmp) is over the limit, the largest process is killed; otherwise
+the level goes up by what processes may still take.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class Gauge(Protocol):
     def ran_out(self) -> bool:
         """Whether a process was killed for memory since this was last asked."""
 
+    def reset(self) -> None:
+        """No process is left: what the next ones may use begins anew."""
+
     def close(self) -> None:
         """Let go of the kernel's files."""
 
@@ -53,7 +56,7 @@ class CgroupGauge:
         self._usage = self._open("memory.current" if v2 else "memory.usage_in_bytes")
         self._counts = self._open("memory.events" if v2 else "memory.oom_control")
         self._stat = self._open("memory.stat")
-        self._anon = b"anon " if v2 else b"total_rss "
+        self._files = b"file " if v2 else b"total_cache "
         try:
             self._peak = self._open("memory.peak" if v2 else "memory.max_usage_in_bytes")
         except OSError:  # memory.peak came in Linux 5.19
@@ -64,7 +67,7 @@ class CgroupGauge:
         self._killed = False
         self._alarm: Callable[[int], None] = self._raise_high if v2 else self._set_threshold
         self._eventfd = -1
-        self._registering: asyncio.Future[None] | None = None
+        self._level = 0
         if limit is not None:
             if v2:
                 events.watch(self._counts, self._passed)
@@ -84,6 +87,11 @@ class CgroupGauge:
         said = self._killed or kills > self._known_kills
         self._killed, self._known_kills = False, kills
         return said
+
+    def reset(self) -> None:
+        # The level has gone up with the files, and these can have gone since.
+        if self._limit is not None and self._level > self._limit:
+            self._alarm(self._limit)
 
     def close(self) -> None:
         if self._eventfd >= 0:
@@ -113,11 +121,13 @@ class CgroupGauge:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._eventfd)
             os.pread(self._counts, 512, 0)
-            usage, anon = int(os.pread(self._usage, 32, 0)), _field(self._stat, self._anon)
-            if anon > self._limit:
+            usage = int(os.pread(self._usage, 32, 0))
+            if usage < self._level:
+                return
+            room = self._limit - (usage - _field(self._stat, self._files))
+            if room <= 0:
                 self._kill_largest()
-            else:
-                self._alarm(usage + max(self._limit - anon, LEAST_STEP))
+            self._alarm(usage + max(room, LEAST_STEP))
         except OSError:  # the group is being removed
             return
 
@@ -130,6 +140,7 @@ class CgroupGauge:
 
     def _raise_high(self, level: int) -> None:
         """v2: above `memory.high` processes are slowed down until somebody sees to it, and `memory.events` says so."""
+        self._level = level
         write(f"{self._directory}/memory.high", str(level))
 
     def _set_threshold(self, level: int) -> None:
@@ -137,10 +148,13 @@ class CgroupGauge:
         if self._eventfd >= 0:
             self._events.forget(self._eventfd)
             os.close(self._eventfd)
+        self._level = level
         self._eventfd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._events.watch(self._eventfd, self._passed, select.EPOLLIN)
-        # In a thread, and with a descriptor of its own: the kernel takes 5 to 15 ms for it (it waits for an RCU grace period).
-        self._registering = self._loop.run_in_executor(None, _register_threshold, self._directory, os.dup(self._eventfd), level)
+        # In a thread, and with a descriptor of its own: the kernel takes 5 to 15 ms for it (it waits for an RCU grace period). Usage may
+        # have passed the level meanwhile, and that is not told.
+        registering = self._loop.run_in_executor(None, _register_threshold, self._directory, os.dup(self._eventfd), level)
+        registering.add_done_callback(lambda _: self._passed())
 
 
 def _register_threshold(directory: str, eventfd: int, level: int) -> None:
@@ -171,6 +185,9 @@ class ProcessGauge:
 
     def ran_out(self) -> bool:
         return False
+
+    def reset(self) -> None:
+        return
 
     def close(self) -> None:
         return

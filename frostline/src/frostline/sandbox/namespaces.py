@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Callable
 
 from msgspec import structs
 
 from ..core.events import EnvironmentStartFailed, SandboxEvent
 from . import cgroups
 from .caged import CagedSandbox
-from .environment import Environment
+from .environment import Environment, OnOutput
 from .guard import Warden
 from .port import API_ADDRESS, Blueprint, FreezeMethod, Level, Paths, SandboxError
 from .router.addresses import RESOLV_CONF
@@ -33,8 +34,13 @@ NO_FREEZER = (
 class NamespaceSandbox(CagedSandbox):
     """A `Sandbox` of namespaces, with cgroups as far as there are any, and a router for the way out."""
 
-    _router: Router | None = None
-    _spare = True
+    def __init__(
+        self, report: Callable[[SandboxEvent], None], on_output: OnOutput, *, freezer: FreezeMethod | None = None, egress: bool = True
+    ) -> None:
+        """`freezer`: insist on this way of freezing, or None for the best there is. `egress`: give environments a way out, if there can be one."""
+        super().__init__(report, on_output, freezer=freezer)
+        self._egress = egress
+        self._router: Router | None = None
 
     async def _prepare(self, warden: Warden, run: RunDirectory) -> Level:
         method, notes = await asyncio.to_thread(self._plan_cgroups, run)
@@ -79,6 +85,8 @@ class NamespaceSandbox(CagedSandbox):
 
     async def _open_router(self, warden: Warden) -> str | None:
         """Why there is no way out, or None."""
+        if not self._egress:
+            return "they were not to"
         router = Router(self._router_lost)
         try:
             await router.open(warden.start_helper)
@@ -121,7 +129,6 @@ class NamespaceSandbox(CagedSandbox):
             "tmp_mb": blueprint.tmp_mb,
             "memory": memory,
             "processes": blueprint.processes,
-            "spare": self._spare,
         }
 
     def _paths(self, blueprint: Blueprint, run: RunDirectory) -> Paths:

@@ -76,5 +76,6 @@ class FakeEnvironment:
         """Output that nobody has read."""
         self.pending: list[tuple[str, int]] = []
         """Signals that wait for the thaw."""
+        self.start_answer: Answer | None = None
         self.freeze_answer: Answer | None = None
         self.when_empty: list[Callable[[], object]] = []

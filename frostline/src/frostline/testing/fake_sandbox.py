@@ -205,7 +205,7 @@ class FakeSandbox:
         environment.api = socket.socket()
         environment.api.bind(("127.0.0.1", 0))
         environment.api.listen()
-        self._answer("start", EnvironmentStarted(name))
+        environment.start_answer = self._answer("start", EnvironmentStarted(name))
 
     def ports(self, environment: str) -> Ports:
         """See the port."""
@@ -286,6 +286,8 @@ class FakeSandbox:
         if found is None:
             return
         found.destroying = True
+        if found.start_answer is not None:
+            found.start_answer.called_off = True
         if found.api is not None:
             found.api.close()
             found.api = None

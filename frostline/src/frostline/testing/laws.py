@@ -62,8 +62,8 @@ class _Sight:
         self.processes: set[str] = set()
         self.gated: set[str] = set()
         self.runtime_polls: set[int] = set()
-        #: Registered extensions, and the poll that each of them holds.
-        self.extension_polls: dict[str, int | None] = {}
+        #: Registered extensions, and the polls that each of them holds.
+        self.extension_polls: dict[str, set[int]] = {}
         self.delivered: str | None = None
 
     def emptied(self) -> None:
@@ -120,7 +120,7 @@ class Laws:
                 sight.runtime_polls.add(event.exchange)
                 sight.delivered = None
             case ExtensionNext() if event.extension_id in sight.extension_polls:
-                sight.extension_polls[event.extension_id] = event.exchange
+                sight.extension_polls[event.extension_id].add(event.exchange)
             case ExchangeClosed():
                 self._release(sight, event.exchange)
 
@@ -145,9 +145,8 @@ class Laws:
     @staticmethod
     def _release(sight: _Sight, exchange: int) -> None:
         sight.runtime_polls.discard(exchange)
-        for extension_id, poll in sight.extension_polls.items():
-            if poll == exchange:
-                sight.extension_polls[extension_id] = None
+        for polls in sight.extension_polls.values():
+            polls.discard(exchange)
 
     # Effects -----------------------------------------------------------------------------------------------------------------------------
 
@@ -185,7 +184,7 @@ class Laws:
             case FreezeEnvironment():
                 assert not sight.still, f"{effect!r} twice"
                 assert sight.runtime_polls, f"{effect!r} while the runtime is at work"
-                busy = [extension for extension, poll in sight.extension_polls.items() if poll is None]
+                busy = [extension for extension, polls in sight.extension_polls.items() if not polls]
                 assert not busy, f"{effect!r} while {busy} are at work"
                 sight.still = True
             case ThawEnvironment():
@@ -199,7 +198,7 @@ class Laws:
         assert effect.exchange not in self._answered, f"exchange {effect.exchange} is answered twice: {effect!r}"
         self._answered.add(effect.exchange)
         for name, sight in self._environments.items():
-            held = effect.exchange in sight.runtime_polls or effect.exchange in sight.extension_polls.values()
+            held = effect.exchange in sight.runtime_polls.union(*sight.extension_polls.values())
             self._release(sight, effect.exchange)
             if held and isinstance(effect.reply, NextInvocation | NextInvoke):
                 assert not sight.still, f"{effect!r} is delivered to {name}, which is frozen"
@@ -210,7 +209,7 @@ class Laws:
                 assert sight.delivered in (None, request_id), f"{name} gets {request_id} while it has {sight.delivered}"
                 sight.delivered = request_id
         if isinstance(effect.reply, Registered):
-            self._environments[getattr(event, "environment", "")].extension_polls[effect.reply.extension_id] = None
+            self._environments[getattr(event, "environment", "")].extension_polls[effect.reply.extension_id] = set()
 
     def _invoker(self, effect: Resolve | StreamStart | StreamChunk | StreamEnd) -> None:
         request_id = effect.request_id

@@ -10,12 +10,17 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from ..model import GATE, Launch, Progress, ProjectError, Seen, Word
 from . import nodejs, os_only, python
 
 KNOWN = "python3.8 to python3.14, nodejs18.x to nodejs24.x, provided.al2023, provided.al2, provided, go1.x"
 
 _NEVER = re.compile(r"(java|dotnet|ruby)")
+
+_EARLY = {"LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD", "NODE_OPTIONS", "PYTHONHOME", "PYTHONPATH"}
+"""Variables by which a function has its own code run as soon as an interpreter starts (`NODE_OPTIONS=--require ./tracer.js`)."""
 
 _WRAPPED = """\
 if [ ! -f "$1" ]; then echo "$1: does not exist"; exit 127; fi
@@ -53,14 +58,15 @@ def launch(
         )
     else:
         raise ProjectError(f"There is no runtime {runtime!r}. Known: {KNOWN}.")
-    wrapper = (variables or {}).get("AWS_LAMBDA_EXEC_WRAPPER")
-    return _wrapped(made, wrapper) if wrapper else made
-
-
-def _wrapped(made: Launch, wrapper: str) -> Launch:
-    # The wrapper is the user's program, so it must not run before the gate opens, and it cannot be asked to wait: no gate.
-    argv: tuple[Word, ...] = ("/bin/sh", "-c", _WRAPPED, "bootstrap", _place(wrapper), *(word for word in made.argv if word != GATE))
-    return Launch(argv=argv, environment=made.environment, runtime_dir=made.runtime_dir, read_only=made.read_only, notes=made.notes)
+    variables = variables or {}
+    wrapper = variables.get("AWS_LAMBDA_EXEC_WRAPPER")
+    if not wrapper and not _EARLY & variables.keys():
+        return made
+    # The function's own code would run before a gate that only our launcher waits at: no gate then.
+    argv = tuple(word for word in made.argv if word != GATE)
+    if wrapper:
+        argv = ("/bin/sh", "-c", _WRAPPED, "bootstrap", _place(wrapper), *argv)
+    return msgspec.structs.replace(made, argv=argv, gate=False)
 
 
 def _place(path: str) -> Word:

@@ -81,11 +81,13 @@ def versions() -> list[str]:
 
 def _ask(candidate: str) -> tuple[list[int], str, str, str] | None:
     try:
-        done = subprocess.run([candidate, "-I", "-S", "-c", _PROBE], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            [candidate, "-I", "-S", "-c", _PROBE], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, check=False
+        )
         version, executable, prefix, exec_prefix = json.loads(done.stdout)
-        return version, executable, prefix, exec_prefix
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
+    return version, executable, prefix, exec_prefix
 
 
 def _needed(executable: str, prefix: str, exec_prefix: str) -> list[str]:
@@ -98,7 +100,7 @@ def _needed(executable: str, prefix: str, exec_prefix: str) -> list[str]:
 def shared_library_directories(binaries: list[str]) -> list[str]:
     """Directories of the shared libraries these binaries are linked with, by `ldd`; none where there is no `ldd`."""
     try:
-        done = subprocess.run(["ldd", *binaries], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL)
+        done = subprocess.run(["ldd", *binaries], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return [os.path.dirname(path) for path in re.findall(r"=> (/\S+)", done.stdout)]

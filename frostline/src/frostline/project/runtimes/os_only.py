@@ -68,5 +68,7 @@ def _bridged(executable: Seen) -> Launch:
         argv=(python, "-I", "-S", Seen("runtime", "bridge.py"), executable),
         runtime_dir=_BRIDGE,
         read_only=tuple(Path(path) for path in interpreter.directories) if interpreter else (),
-        notes=("This binary speaks only Go's older protocol (net/rpc), so it is called through a bridge. A newer aws-lambda-go needs none.",),
+        notes=(
+            "This binary speaks only Go's older protocol (net/rpc), so it is called through a bridge. A newer aws-lambda-go needs none.",
+        ),
     )

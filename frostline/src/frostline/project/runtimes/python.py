@@ -81,7 +81,9 @@ def _name(version: tuple[int, int]) -> str:
 
 def _interpreter(version: tuple[int, int]) -> Interpreter:
     if version < OLDEST:
-        raise ProjectError(f"Runtime {_name(version)} is too old: AWS's runtime client for it is no longer published. Use python3.8 or newer.")
+        raise ProjectError(
+            f"Runtime {_name(version)} is too old: AWS's runtime client for it is no longer published. Use python3.8 or newer."
+        )
     interpreter = find(version)
     if interpreter is None:
         name, number = _name(version), f"{version[0]}.{version[1]}"
@@ -112,7 +114,7 @@ def _make(directory: Path, version: tuple[int, int], interpreter: Interpreter, c
         _virtual_environment(temporary / "lang", version, interpreter)
         shutil.copyfile(_BOOTSTRAP, temporary / "bootstrap.py")
         for path, directories, files in os.walk(temporary):
-            os.chmod(path, 0o755)
+            os.chmod(path, 0o755)  # noqa: S103 - other users' processes read it
             for file in files:
                 full = os.path.join(path, file)
                 if not os.path.islink(full):
@@ -133,11 +135,15 @@ def _install(target: Path, version: tuple[int, int], interpreter: Interpreter, p
         ["uv", "pip", "install", "--quiet", "--python", interpreter.executable, *options],
     )
     # A user's PIP_TARGET, PIP_USER or PYTHONPATH must not lead the installation elsewhere; where packages come from is theirs to say.
-    env = {name: value for name, value in os.environ.items() if name not in ("PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME")}
+    env = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PIP_TARGET", "PIP_USER", "PIP_PREFIX", "PYTHONPATH", "PYTHONHOME")
+    }
     said = ""
     for attempt in attempts:
         try:
-            done = subprocess.run(attempt, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, cwd=target)
+            done = subprocess.run(attempt, capture_output=True, text=True, env=env, stdin=subprocess.DEVNULL, check=False, cwd=target)
         except FileNotFoundError:
             continue
         if done.returncode == 0:
@@ -181,4 +187,6 @@ def _refresh(directory: Path) -> None:
         temporary.chmod(0o644)
         os.replace(temporary, installed)
     except OSError as error:
-        raise ProjectError(f"{installed}: cannot be written ({error.strerror}). It must be brought up to date; or delete {directory}.") from None
+        raise ProjectError(
+            f"{installed}: cannot be written ({error.strerror}). It must be brought up to date; or delete {directory}."
+        ) from None

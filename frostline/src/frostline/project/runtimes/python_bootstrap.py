@@ -7,13 +7,15 @@ The function's own packages must win over the runtime's: on AWS `/var/task` come
 that was imported here from elsewhere (its own `simplejson`, say), the process starts over and waits with nothing imported (`bare-gate`).
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
 _AT_START = {name.partition(".")[0] for name in sys.modules}
 
 
-def _wait_at_gate():
+def _wait_at_gate() -> None:
     try:
         opened = os.read(3, 1)
     finally:
@@ -23,26 +25,24 @@ def _wait_at_gate():
         os._exit(0)
 
 
-def _user_directories(opt):
+def _user_directories(opt: str) -> list[str]:
     """Where a function's modules are, before the runtime's own. A function that sets PYTHONPATH says itself where its layers' are."""
     directories = [os.environ["LAMBDA_TASK_ROOT"]]
     if os.environ.get("PYTHONPATH") == os.environ["LAMBDA_RUNTIME_DIR"]:
-        version = "python%d.%d" % sys.version_info[:2]
-        directories += [opt + "/python/lib/" + version + "/site-packages", opt + "/python"]
+        directories += [f"{opt}/python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages", f"{opt}/python"]
     return directories
 
 
-def _modules_in(directories):
-    found = set()
+def _modules_in(directories: list[str]) -> set[str]:
+    found: set[str] = set()
     for directory in directories:
-        try:
+        if os.path.isdir(directory):
             found.update(name.partition(".")[0] for name in os.listdir(directory))
-        except OSError:
-            pass
     return found
 
 
-def main():
+def main() -> None:
+    """Import, wait, hand over to AWS's runtime client."""
     if sys.version_info < (3, 12) and os.environ.get("LC_CTYPE") == "C.UTF-8":
         # Set by Python itself where the machine lacks the locale en_US.UTF-8 (PEP 538); AWS's images for these versions have it.
         del os.environ["LC_CTYPE"]
@@ -54,7 +54,7 @@ def main():
 
         imported = {name.partition(".")[0] for name in sys.modules} - _AT_START
         if imported & _modules_in(directories):
-            os.execv(sys.executable, [sys.executable, sys.argv[0], opt, "bare-gate"])
+            os.execv(sys.executable, [sys.executable, sys.argv[0], opt, "bare-gate"])  # noqa: S606
     if gate:
         _wait_at_gate()
 

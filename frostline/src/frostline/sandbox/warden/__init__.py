@@ -9,6 +9,8 @@ That is why there is no `typing` and no `dataclasses` here at run time.
 - `init`: what that child becomes: process 1 of an environment, which starts, signals and reaps the function's processes.
 - `keeper`: the same for a machine without namespaces: the head of a tree of ordinary processes.
 - `mounts`: what an environment's root directory is made of.
+- `sources`: what of the host it is shown.
+- `proc`: the process table.
 - `spawn`: from `fork` to `execve`.
 - `protocol`: messages and descriptors over a Unix socket.
 - `syscalls`: the system calls that Python does not have.

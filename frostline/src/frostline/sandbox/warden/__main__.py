@@ -14,7 +14,7 @@ import sys
 import time
 
 from .. import cgroups
-from . import helpers, keeper, protocol
+from . import helpers, keeper, proc, protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Warden:
             self._refuse(environment, f"no namespaces for it: {error.strerror or error}")
             return
         self._spare = None
-        self._spares_wanted = message["spare"]
+        self._spares_wanted = True
         child = self._children[environment] = Child(cage.pid, cage.directories, f"{self._run}/copies/{cage.name}")
         fds: list[int] = []
         try:
@@ -262,9 +262,9 @@ class Warden:
     def _kill_orphans(self) -> None:
         """A keeper died of something else than us: what it kept is ours now."""
         mine = {child.pid for child in self._children.values()} | self._helpers.keys()
-        for pid, parent, _, _ in list(keeper.processes()):
-            if parent == os.getpid() and pid not in mine:
-                os.kill(pid, signal.SIGKILL)
+        for entry in list(proc.table()):
+            if entry.parent == os.getpid() and entry.pid not in mine:
+                os.kill(entry.pid, signal.SIGKILL)
 
     # For the lab -------------------------------------------------------------------------------------------------------------------------
 

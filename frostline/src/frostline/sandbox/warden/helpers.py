@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from .spawn import RESET
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,7 +50,7 @@ def _execute(message: Message, fds: Sequence[int]) -> None:
             sc.unshare(sc.CLONE_NEWNET)
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+    for signum in RESET:
         signal.signal(signum, signal.SIG_DFL)
     away = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for fd in fds]
     for number, fd in enumerate(away, FIRST_FD):

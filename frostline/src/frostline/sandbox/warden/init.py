@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 
-from . import mounts, net, protocol
+from . import mounts, net, proc, protocol
 from . import syscalls as sc
 from .serve import Head
 from .spawn import Identity
@@ -41,21 +41,13 @@ class PidNamespace:
             return
 
     def stopped(self) -> bool:
-        return all(state in "TtZX" for state in self._states())
+        return proc.all_stopped(self._others())
 
     def alive(self) -> bool:
-        return bool(self._states())
+        return bool(self._others())
 
-    def _states(self) -> list[str]:
-        states = []
-        for name in os.listdir("/proc"):
-            if name.isdecimal() and name != "1":
-                try:
-                    with open(f"/proc/{name}/stat", "rb") as file:
-                        states.append(chr(file.read().rpartition(b") ")[2][0]))
-                except OSError:  # it has ended meanwhile
-                    continue
-        return states
+    def _others(self) -> list[proc.Entry]:
+        return [entry for entry in proc.table() if entry.pid != 1]
 
 
 def run(sock_fd: int, go: int, stage: str, base: str, *, mapped: bool) -> NoReturn:

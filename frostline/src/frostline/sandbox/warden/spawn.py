@@ -23,7 +23,7 @@ OPEN_FILES = 1024
 """AWS's limit, "File descriptors: 1,024"."""
 
 # Set to "ignore" in this process or its parents, and `execve` would hand that on.
-_RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
 
 
 class Identity:
@@ -96,7 +96,7 @@ def _run(message: Message, fds: list[int], identity: Identity | None) -> NoRetur
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    for number in _RESET:
+    for number in RESET:
         signal.signal(number, signal.SIG_DFL)
     os.chdir(message["cwd"])
     env = dict(message["env"])

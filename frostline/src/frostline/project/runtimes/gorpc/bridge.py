@@ -7,6 +7,7 @@ invocations from the Runtime API, and ends as it ends, so that whoever watches t
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -16,12 +17,13 @@ import sys
 import time
 from pathlib import Path
 
-if __package__:
-    from . import gob
-else:
-    # Run as a program, isolated from everything but its own folder.
-    sys.path.insert(0, str(Path(__file__).parent))
-    import gob  # type: ignore[import-not-found,no-redef,unused-ignore]
+if not __package__:
+    # Run as a program, isolated from everything but its own folder, whatever that is called where it is mounted.
+    folder = Path(__file__).parent
+    sys.path.insert(0, str(folder.parent))
+    __package__ = importlib.import_module(folder.name).__name__
+
+from . import gob
 
 API = "/2018-06-01/runtime"
 
@@ -120,7 +122,9 @@ def error_report(error: dict[str, gob.Value]) -> dict[str, object]:
     frames = error.get("StackTrace")
     if isinstance(frames, list) and frames:
         report["stackTrace"] = [
-            {"path": frame.get("Path", ""), "line": frame.get("Line", 0), "label": frame.get("Label", "")} for frame in frames if isinstance(frame, dict)
+            {"path": frame.get("Path", ""), "line": frame.get("Line", 0), "label": frame.get("Label", "")}
+            for frame in frames
+            if isinstance(frame, dict)
         ]
     return report
 
@@ -150,7 +154,9 @@ def serve(function: Function, api: RuntimeAPI) -> None:
             api.post(f"{invocation}/response", payload if isinstance(payload, bytes) else b"null", {})
             continue
         report = error_report(error)
-        api.post(f"{invocation}/error", json.dumps(report).encode(), {"Lambda-Runtime-Function-Error-Type": str(report["errorType"]) or "error"})
+        api.post(
+            f"{invocation}/error", json.dumps(report).encode(), {"Lambda-Runtime-Function-Error-Type": str(report["errorType"]) or "error"}
+        )
         if error.get("ShouldExit"):
             return
 
@@ -165,11 +171,12 @@ def main(arguments: list[str]) -> int:
     if connection is not None:
         try:
             serve(Function(connection), RuntimeAPI(os.environ["AWS_LAMBDA_RUNTIME_API"]))
+        except ConnectionError:
+            pass  # it ended
+        else:
             process.kill()
             process.wait()
             return 1
-        except ConnectionError:
-            pass
     status = process.wait()
     if status < 0:
         # Ended by a signal: so shall this process be.

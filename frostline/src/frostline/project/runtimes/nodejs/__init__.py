@@ -89,7 +89,12 @@ def majors() -> list[int]:
 def _ask(path: str) -> list[tuple[str, int]]:
     try:
         done = subprocess.run(
-            [path, "-p", "process.execPath + ' ' + process.versions.node"], capture_output=True, text=True, timeout=20, stdin=subprocess.DEVNULL
+            [path, "-p", "process.execPath + ' ' + process.versions.node"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return []

@@ -1,0 +1,4 @@
+import sys
+
+print("static code runs")
+sys.exit(0)

@@ -1,0 +1,3 @@
+print("static code runs")
+
+raise Exception("Runtime startup fails")
