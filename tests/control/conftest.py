@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -12,10 +14,28 @@ import uvloop
 from frostline.testing.fake_sandbox import FakeSandbox
 from tests.control.rig import Rig
 
+LIMIT_S = 8
+"""Seconds for one test: far more than any needs on a slow machine."""
+
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     del config, item
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """A test that waits for what never comes fails, and says where it waited."""
+    test = pyfuncitem.obj
+    if inspect.iscoroutinefunction(test):
+
+        @functools.wraps(test)
+        async def bounded(*args: object, **kwargs: object) -> None:
+            async with asyncio.timeout(LIMIT_S):
+                await test(*args, **kwargs)
+
+        pyfuncitem.obj = bounded
+    return (yield)
 
 
 @pytest.fixture

@@ -192,7 +192,10 @@ class CgroupV1Freezer:
             case "thaw" if state == b"THAWED":
                 self._pending.settle()
                 self._pending.answers.thawed()
-            case _:
+            case asked:
+                # A process that went to sleep in vfork just after it was asked is not frozen until it is asked again (seen on Linux 6.18).
+                if asked == "freeze" and self._looks:
+                    os.pwrite(self._fd, b"FROZEN", 0)
                 self._pending.loop.call_later(V1_POLL_S[min(self._looks, len(V1_POLL_S) - 1)], self._look)
                 self._looks += 1
 
