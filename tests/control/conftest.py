@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -23,19 +23,17 @@ def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> d
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """A test that waits for what never comes fails, and says where it waited."""
-    test = pyfuncitem.obj
-    if inspect.iscoroutinefunction(test):
+    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(test := item.obj):
+        return
 
-        @functools.wraps(test)
-        async def bounded(*args: object, **kwargs: object) -> None:
-            async with asyncio.timeout(LIMIT_S):
-                await test(*args, **kwargs)
+    @functools.wraps(test)
+    async def bounded(*args: object, **kwargs: object) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await test(*args, **kwargs)
 
-        pyfuncitem.obj = bounded
-    return (yield)
+    item.obj = bounded
 
 
 @pytest.fixture

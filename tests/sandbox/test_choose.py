@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from frostline.core.events import EnvironmentFrozen, EnvironmentThawed
 from frostline.sandbox import choose, rundir
 from frostline.sandbox.namespaces import NamespaceSandbox
 from frostline.sandbox.plain import PlainSandbox
 from frostline.sandbox.port import SandboxError
 
-from .driver import Driver, freezers_here
+from .driver import Driver, freezers_here, kinds_here
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -111,3 +113,26 @@ def test_the_sweep_leaves_foreign_cgroups_alone(tmp_path: Path) -> None:
     os.close(run.lock)
     assert rundir.sweep(tmp_path) == [run.id]
     assert foreign.exists() and not run.path.exists()
+
+
+@linux
+def test_it_works_on_the_loop_that_frostline_uses(code: Path) -> None:
+    uvloop = pytest.importorskip("uvloop")
+
+    async def scenario() -> None:
+        driver = await Driver().open(kinds_here()[0])
+        try:
+            environment = await driver.started(code)
+            driver.run(environment, "while :; do echo tick; /bin/sleep 0.001; done")
+            for _ in range(10):
+                await driver.until(environment, "tick", after=len(driver.text(environment)))
+                driver.sandbox.freeze(environment)
+                await driver.expect(environment, EnvironmentFrozen)
+                driver.sandbox.thaw(environment)
+                await driver.expect(environment, EnvironmentThawed)
+            await driver.destroy(environment)
+        finally:
+            await driver.sandbox.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())

@@ -34,6 +34,7 @@ async def test_the_function_is_nobody_special(caged: Driver, code: Path) -> None
     )
     status = await caged.output_of(environment, "grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)|NoNewPrivs' /proc/self/status")
     assert [line.split("\t")[1] for line in status.splitlines()] == ["0" * 16] * 5 + ["1"]
+    assert await caged.output_of(environment, "cat /proc/1/environ /proc/1/mem 2>&1 | grep -c 'Permission denied'") == "2\n"
 
 
 async def test_every_place_but_tmp_is_read_only(caged: Driver, code: Path, tmp_path: Path) -> None:

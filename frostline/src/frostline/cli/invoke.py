@@ -28,7 +28,9 @@ CONNECT_TIMEOUT_S = 5
 @click.argument("target", metavar="FUNCTION|PATH")
 @click.argument("function", required=False, metavar="[FUNCTION]")
 @click.option("--event", "-e", default=None, metavar="JSON|@FILE|-", help="The event: JSON, a file, or standard input. Default: {}.")
-@click.option("--port", "-p", type=click.IntRange(1, 65535), default=None, help=f"Port of the running `frostline up` (default {DEFAULT_PORT}).")
+@click.option(
+    "--port", "-p", type=click.IntRange(1, 65535), default=None, help=f"Port of the running `frostline up` (default {DEFAULT_PORT})."
+)
 @click.option("--endpoint", default=None, metavar="URL", help="Endpoint of the running `frostline up`, instead of --port.")
 @click.option("--asynchronous", "-a", is_flag=True, help="Queue the event and do not wait (running `frostline up` only).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: status, function error, payload, request id, log.")
@@ -167,7 +169,9 @@ def _remote(endpoint: str, name: str, payload: bytes, *, asynchronous: bool, as_
     )
 
 
-def request(endpoint: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[http.client.HTTPResponse, bytes]:
+def request(
+    endpoint: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[http.client.HTTPResponse, bytes]:
     """One request to a running `frostline up`. Raises Failure when it cannot be reached."""
     connection, response = begin(endpoint, method, path, body, headers)
     try:
@@ -195,4 +199,6 @@ def begin(
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Failure(f"no `frostline up` answers at {endpoint}: {reason}. Start one with `frostline up`, or say where it is with --port.") from error
+        raise Failure(
+            f"no `frostline up` answers at {endpoint}: {reason}. Start one with `frostline up`, or say where it is with --port."
+        ) from error

@@ -15,7 +15,9 @@ from .terminal import Printer
 
 @click.command()
 @click.argument("function", required=False)
-@click.option("--port", "-p", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Port of the running `frostline up`.")
+@click.option(
+    "--port", "-p", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True, help="Port of the running `frostline up`."
+)
 @click.option("--endpoint", default=None, metavar="URL", help="Its endpoint, instead of --port.")
 @click.option("--follow", "-f", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @click.option("--lines", "-n", type=click.IntRange(0), default=None, metavar="N", help="Only the last N lines.")
@@ -23,7 +25,11 @@ from .terminal import Printer
 def logs(function: str | None, port: int, endpoint: str | None, follow: bool, lines: int | None, as_json: bool) -> None:
     """Print the log of one function, or of all."""
     where = endpoint or f"http://127.0.0.1:{port}"
-    query = {name: str(value) for name, value in (("function", function), ("limit", lines), ("follow", 1 if follow else None)) if value is not None}
+    query = {
+        name: str(value)
+        for name, value in (("function", function), ("limit", lines), ("follow", 1 if follow else None))
+        if value is not None
+    }
     path = f"/_frostline/logs?{urlencode(query)}"
     printer = Printer()
 

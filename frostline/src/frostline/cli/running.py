@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -18,6 +19,9 @@ from ..sandbox.choose import open_sandbox
 from ..sandbox.port import Sandbox, SandboxError
 from .options import Failure
 from .terminal import Printer
+
+GC_YOUNG = 20_000
+"""New objects before a collection, instead of 700: measured on warm invocations, 5 % less time."""
 
 
 def load_project(source: Source) -> Project:
@@ -45,6 +49,9 @@ def opener(freeze: str) -> OpenSandbox:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a command to its end, or to Ctrl-C, SIGTERM or SIGHUP, which end it in good order. A second Ctrl-C does not wait for good order."""
+    # What was imported lives as long as the process, and an invocation makes few cycles: collect seldom, and do not look at the imports.
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG, 20, 50)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_until_signalled(work))

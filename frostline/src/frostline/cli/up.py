@@ -11,19 +11,23 @@ import click
 import msgspec
 
 from ..control.invoke_server import InvokeServer
+from ..control.logs import LogLine
 from ..control.plane import ControlPlane
 from ..control.service import Service
 from ..core.policy import Policy
 from ..project import Project
 from .banner import banner
 from .options import DEFAULT_PORT, Failure, policy, policy_options, project_options, source
+from .outlet import Outlet
 from .running import load_project, opener, run
 from .terminal import Printer, colours
 
 
 @click.command()
 @click.argument("path", default=".", metavar="[TEMPLATE|DIR|ZIP|FILE]")
-@click.option("--port", "-p", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="The endpoint's port; 0 for a free one.")
+@click.option(
+    "--port", "-p", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="The endpoint's port; 0 for a free one."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @project_options
 @policy_options
@@ -64,23 +68,31 @@ async def _serve(
         functions = list(service.functions.values())
         if as_json:
             started = {"endpoint": endpoint, "port": bound, "functions": [f.name for f in functions], "level": msgspec.to_builtins(level)}
-            _print_json(started)
-            plane.logs.follow(lambda line: _print_json(msgspec.to_builtins(line)))
+            click.echo(msgspec.json.encode(started).decode())
         else:
             click.echo(banner(project, functions, level, endpoint, port=bound, default_port=DEFAULT_PORT), color=colours())
-            if not quiet:
-                plane.logs.follow(printer.line)
         sys.stdout.flush()
+        outlet = Outlet(sys.stdout.fileno(), _json_line if as_json else printer.form, _json_left_out if as_json else _left_out)
+        if not quiet:
+            plane.logs.follow(outlet.add)
         try:
             await asyncio.Event().wait()
         finally:
             await plane.close()
             await server.close()
             service.close()
+            outlet.close()
     finally:
         await plane.close()
 
 
-def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
-    sys.stdout.flush()
+def _json_line(line: LogLine) -> str:
+    return msgspec.json.encode(line).decode() + "\n"
+
+
+def _json_left_out(lines: int) -> str:
+    return f'{{"left_out":{lines}}}\n'
+
+
+def _left_out(lines: int) -> str:
+    return f"... {lines} lines were not printed: they came faster than they could be\n"

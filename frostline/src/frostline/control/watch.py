@@ -15,7 +15,7 @@ from pathlib import Path
 from ..project.fingerprint import IGNORED
 
 if sys.platform == "linux":
-    from inotify_simple import INotify, flags
+    from inotify_simple import Event, INotify, flags
 
     _ROOT_GONE = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNMOUNT
 
@@ -34,6 +34,7 @@ class Watcher:
         self._inotify: INotify | None = None
         self._folders: dict[int, Path] = {}
         self._roots: set[int] = set()
+        self._awaited: set[tuple[Path, str]] = set()
         self._new = True
         self._not_before = 0.0
         if sys.platform == "linux":
@@ -44,12 +45,14 @@ class Watcher:
         try:
             self._inotify = INotify(nonblocking=True)
             for path in self._paths:
-                # A file is watched through its folder, because editors replace files; so is a folder that is not there yet.
-                root = self._add(path if path.is_dir() else path.parent, recursive=path.is_dir())
-                if root is None:
-                    raise FileNotFoundError(path.parent)
+                # A file is watched through its folder, because editors replace files.
+                folder, recursive = (path, True) if path.is_dir() else (path.parent, False)
+                while (root := self._add(folder, recursive=recursive)) is None:
+                    # Not there yet, like a build's folder: whatever comes under its name is looked at anew.
+                    missing, folder, recursive = folder.name, folder.parent, False
+                    self._awaited.add((folder, missing))
                 self._roots.add(root)
-        except OSError:  # the limit of watches, or nothing there to watch
+        except OSError:  # the limit of watches
             self.close()
 
     def _add(self, folder: Path, *, recursive: bool) -> int | None:
@@ -85,7 +88,7 @@ class Watcher:
         events = self._inotify.read(timeout=0)
         if not events:
             return False
-        if any(event.mask & flags.Q_OVERFLOW or (event.wd in self._roots and event.mask & _ROOT_GONE) for event in events):
+        if any(event.mask & flags.Q_OVERFLOW or (event.wd in self._roots and event.mask & _ROOT_GONE) or self._is_awaited(event) for event in events):
             self._watch()  # something escaped, or what is there now under the same name is another folder
             return True
         try:
@@ -96,6 +99,9 @@ class Watcher:
             self.close()  # the limit of watches: go on by comparing files
             return True
         return any(event.name not in IGNORED for event in events)
+
+    def _is_awaited(self, event: Event) -> bool:
+        return (self._folders.get(event.wd), event.name) in self._awaited
 
     def _appeared(self, watch: int, name: str) -> None:
         folder = self._folders.get(watch)
@@ -113,3 +119,4 @@ class Watcher:
             self._inotify = None
         self._folders.clear()
         self._roots.clear()
+        self._awaited.clear()

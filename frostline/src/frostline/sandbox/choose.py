@@ -11,7 +11,6 @@ from msgspec import structs
 from ..core.events import SandboxEvent
 from .caged import CagedSandbox
 from .environment import OnOutput
-from .namespaces import NamespaceSandbox
 from .plain import PlainSandbox
 from .port import CageKind, FreezeMethod, SandboxError
 
@@ -32,6 +31,8 @@ async def open_sandbox(
     refusals: list[str] = []
     if cage != "plain":
         if sys.platform == "linux":
+            from .namespaces import NamespaceSandbox
+
             sandbox: CagedSandbox = NamespaceSandbox(report, on_output, freezer=method)
             try:
                 await sandbox.open()

@@ -41,6 +41,9 @@ class Freezer(Protocol):
     def thaw(self) -> None:
         """Ask for it. Answer: `thawed`."""
 
+    def release(self) -> None:
+        """Everything in it has been killed: what starts next runs. No answer, to this or to anything before."""
+
     def close(self) -> None:
         """Forget it: no answer comes any more."""
 
@@ -122,6 +125,10 @@ class CgroupV2Freezer:
         os.write(self._freeze_fd, b"0")
         self._pending.loop.call_soon(self._look)
 
+    def release(self) -> None:
+        self._pending.settle()
+        os.write(self._freeze_fd, b"0")
+
     def close(self) -> None:
         if self._freeze_fd >= 0:
             self._pending.settle()
@@ -172,6 +179,10 @@ class CgroupV1Freezer:
         os.pwrite(self._fd, b"THAWED", 0)
         self._pending.loop.call_soon(self._look)
 
+    def release(self) -> None:
+        self._pending.settle()
+        os.pwrite(self._fd, b"THAWED", 0)
+
     def close(self) -> None:
         if self._fd >= 0:
             self._pending.settle()
@@ -219,6 +230,9 @@ class SignalFreezer:
     def thaw(self) -> None:
         self._ask("thaw")
 
+    def release(self) -> None:
+        self._pending.settle()
+
     def close(self) -> None:
         self._pending.settle()
 
@@ -252,6 +266,9 @@ class NoFreezer:
 
     def thaw(self) -> None:
         self._ask("thaw", self._pending.answers.thawed)
+
+    def release(self) -> None:
+        self._pending.settle()
 
     def close(self) -> None:
         self._pending.settle()
