@@ -72,7 +72,8 @@ async def test_following_a_log_gives_what_there_is_and_then_each_new_line(rig: R
     assert followed[1] == "said 3"
     await rig.plane.close()
     await rig.server.close()
-    assert [part async for part in parts] != []  # END and REPORT, and then a proper end of the body
+    async for _ in parts:  # up to a proper end of the body: an EOFError otherwise
+        pass
 
 
 async def test_who_stops_following_is_forgotten(rig: Rig) -> None:

@@ -113,11 +113,8 @@ async def test_environments_that_do_not_stop_are_said_and_left_to_the_sandbox(ri
     await rig.start()
     await rig.invoke()
     rig.sandbox.hold("destroy")
-    closing = asyncio.get_running_loop().create_task(rig.plane.close())
-    await eventually(lambda: bool(rig.notes))
-    rig.sandbox.release()
-    await closing
-    assert rig.notes == ["1 environments did not stop within 0 s and were killed"] or "did not stop" in rig.notes[0]
+    await rig.plane.close()
+    assert rig.notes == ["Not every environment ended within 0.02 s; 1 of them are now destroyed."]
 
 
 async def test_a_sandbox_that_cannot_be_opened_leaves_nothing_to_close() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from urllib.parse import urlencode
 
 import click
@@ -41,16 +42,28 @@ def logs(function: str | None, port: int, endpoint: str | None, follow: bool, li
 
     if not follow:
         response, body = request(where, "GET", path)
-        if response.status != 200:
-            raise Failure(f"{where} is not a `frostline up`: it answered {response.status}.")
-        for line in msgspec.json.decode(body, type=dict[str, list[LogLine]])["lines"]:
+        try:
+            found = msgspec.json.decode(body, type=dict[str, list[LogLine]]) if response.status == 200 else {}
+        except msgspec.DecodeError:
+            found = {}
+        if "lines" not in found:
+            raise _stranger(where, response.status)
+        for line in found["lines"]:
             show(line)
         return
     connection, response = begin(where, "GET", path)
     try:
+        if response.status != 200 or response.getheader("Content-Type") != "application/x-ndjson":
+            raise _stranger(where, response.status)
         for data in response:
             show(msgspec.json.decode(data, type=LogLine))
     except KeyboardInterrupt:
         pass
+    except (http.client.HTTPException, ConnectionError, msgspec.DecodeError) as error:
+        raise Failure(f"the connection to {where} broke: {str(error) or type(error).__name__}") from error
     finally:
         connection.close()
+
+
+def _stranger(where: str, status: int) -> Failure:
+    return Failure(f"what answers at {where} is not a `frostline up`: it sent {status} and no log.")

@@ -42,7 +42,7 @@ def up(path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str,
     policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
     chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names})
     project = load_project(source(path, **options))
-    run(_serve(project, chosen, freeze, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet))
+    run(_serve(project, chosen, freeze, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet), endless=True)
 
 
 async def _serve(

@@ -53,7 +53,13 @@ class Host:
     """One environment as the control plane sees it."""
 
     def __init__(
-        self, environment: str, deployment: Deployment, log_stream: str, exchanges: Exchanges, feed: Callable[[Event], None], before: Callable[[Host], None]
+        self,
+        environment: str,
+        deployment: Deployment,
+        log_stream: str,
+        exchanges: Exchanges,
+        feed: Callable[[Event], None],
+        before: Callable[[Host, list[Event]], None],
     ) -> None:
         self.environment = environment
         self.deployment = deployment
@@ -89,8 +95,7 @@ class Host:
         self._closed = True
         if self._server is not None:
             self._server.close()
-        for connection in tuple(self._connections):
-            connection.abort()
+        self.disconnect()
 
     # Connections -------------------------------------------------------------------------------------------------------------------------
 
@@ -142,7 +147,7 @@ class ApiProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A process connected."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         if not self._host.admit(self):
             self._transport.abort()
 
@@ -154,7 +159,7 @@ class ApiProtocol(asyncio.Protocol):
             transport.write(ready)
         if events:
             host = self._host
-            host.before(host)
+            host.before(host, events)
             for event in events:
                 exchange = getattr(event, "exchange", None)
                 if exchange is not None and type(event) is not RuntimeResponseTruncated:  # that one waits for no answer
@@ -191,5 +196,3 @@ class ApiProtocol(asyncio.Protocol):
             if exchange is not None:
                 self._host.exchanges.forget(exchange)
             self._host.feed(event)
-
-

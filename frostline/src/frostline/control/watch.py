@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from ..project.fingerprint import IGNORED
+from ..sandbox.output import readable_bytes
 
 if sys.platform == "linux":
     from inotify_simple import Event, INotify, flags
@@ -33,7 +34,7 @@ class Watcher:
         self._paths = paths
         self._inotify: INotify | None = None
         self._folders: dict[int, Path] = {}
-        self._roots: set[int] = set()
+        self._roots: dict[int, tuple[int, int] | None] = {}
         self._awaited: set[tuple[Path, str]] = set()
         self._new = True
         self._not_before = 0.0
@@ -51,14 +52,23 @@ class Watcher:
                     # Not there yet, like a build's folder: whatever comes under its name is looked at anew.
                     missing, folder, recursive = folder.name, folder.parent, False
                     self._awaited.add((folder, missing))
-                self._roots.add(root)
+                self._roots[root] = _identity(folder)
         except OSError:  # the limit of watches
             self.close()
 
     def _add(self, folder: Path, *, recursive: bool) -> int | None:
         """Watch a folder, and those in it; None when it is not there (any more)."""
         assert self._inotify is not None
-        mask = flags.CREATE | flags.DELETE | flags.MODIFY | flags.ATTRIB | flags.MOVED_FROM | flags.MOVED_TO | flags.DELETE_SELF | flags.MOVE_SELF
+        mask = (
+            flags.CREATE
+            | flags.DELETE
+            | flags.MODIFY
+            | flags.ATTRIB
+            | flags.MOVED_FROM
+            | flags.MOVED_TO
+            | flags.DELETE_SELF
+            | flags.MOVE_SELF
+        )
         try:
             watch: int = self._inotify.add_watch(folder, mask | flags.ONLYDIR)
         except (FileNotFoundError, NotADirectoryError):
@@ -85,10 +95,16 @@ class Watcher:
             return True
         if self._inotify is None:
             return time.monotonic() >= self._not_before
-        events = self._inotify.read(timeout=0)
-        if not events:
+        if not readable_bytes(self._inotify.fileno()):
             return False
-        if any(event.mask & flags.Q_OVERFLOW or (event.wd in self._roots and event.mask & _ROOT_GONE) or self._is_awaited(event) for event in events):
+        events = self._inotify.read(timeout=0)
+        if (
+            any(
+                event.mask & flags.Q_OVERFLOW or (event.wd in self._roots and event.mask & _ROOT_GONE) or self._is_awaited(event)
+                for event in events
+            )
+            or self._replaced()
+        ):
             self._watch()  # something escaped, or what is there now under the same name is another folder
             return True
         try:
@@ -102,6 +118,10 @@ class Watcher:
 
     def _is_awaited(self, event: Event) -> bool:
         return (self._folders.get(event.wd), event.name) in self._awaited
+
+    def _replaced(self) -> bool:
+        """A folder that environments have mounted lives on when it is removed, and the kernel does not say that it is gone."""
+        return any(_identity(self._folders[watch]) != known for watch, known in self._roots.items())
 
     def _appeared(self, watch: int, name: str) -> None:
         folder = self._folders.get(watch)
@@ -120,3 +140,11 @@ class Watcher:
         self._folders.clear()
         self._roots.clear()
         self._awaited.clear()
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -104,7 +104,7 @@ class Environment:
         self._policy = policy
         self._new_id = new_id
         self._narrator = Narrator(environment_id, function, log_stream)
-        self._history: deque[str] = deque(maxlen=HISTORY)
+        self._history: deque[tuple[float, State, State, Cause]] = deque(maxlen=HISTORY)
         self._memory_peak_mb: int | None = None
         self._shutdown: ShutdownSequence | None = None
         self._gated = False
@@ -165,8 +165,9 @@ class Environment:
     def _move(self, cause: Cause, now: float, out: list[Effect]) -> None:
         following = after(self.state, cause)
         if following is None:
-            raise InvalidTransition(self.id, self.state, cause, list(self._history))
-        self._history.append(f"{now:.6f} {self.state.value} -> {following.value}: {cause.value}")
+            history = [f"{at:.6f} {before.value} -> {now_.value}: {why.value}" for at, before, now_, why in self._history]
+            raise InvalidTransition(self.id, self.state, cause, history)
+        self._history.append((now, self.state, following, cause))
         request_id = self.invocation.request_id if self.invocation is not None else None
         out.append(
             Transition(environment=self.id, before=self.state.value, after=following.value, cause=cause.value, request_id=request_id)
@@ -490,7 +491,6 @@ class Environment:
         assert invocation is not None
         arrived = invocation.arrived
         self._current_attempt.begin(now)
-        self._current_attempt.say_start(now, out)
         self.runtime.state = RuntimeState.RUNNING
         reply = self._next_invocation(invocation)
         out.extend(Answer(exchange, reply) for exchange in self.runtime.exchanges)
@@ -508,6 +508,7 @@ class Environment:
                     )
                     out.append(Answer(extension.exchange, event))
                     extension.exchange = None
+        self._current_attempt.say_start(now, out)  # last: the function need not wait for the log
 
     def _check_complete(self, now: float, out: list[Effect]) -> None:
         """The freeze race ends here: only an environment whose runtime and extensions all wait goes on to rest."""
