@@ -90,6 +90,11 @@ class Host:
             server.close()
         self._server = server
 
+    def disconnect(self) -> None:
+        """Its processes are dead: a request that they left unread must not be taken for one of their successors."""
+        for connection in tuple(self._connections):
+            connection.abort()
+
     def close(self) -> None:
         """The environment is gone: nobody is left to be answered."""
         self._closed = True
