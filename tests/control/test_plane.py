@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from frostline.control import plane as plane_module
 from frostline.control.plane import ControlPlane
 from frostline.core.effects import FreezeEnvironment, Resolve, Stopped, Succeeded, Unavailable
 from frostline.core.events import EnvironmentFrozen, InvocationArrived, ShutdownRequested
 from frostline.core.function import Function
-from frostline.project import Project, ProjectError, Source
+from frostline.project import Project, Source
 from frostline.sandbox.port import SandboxError
 from frostline.story.reader import Story
 from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
 from frostline.testing.fake_sandbox import FakeSandbox
 from frostline.testing.http_client import request
-from tests.control.rig import POLICY, Rig, eventually, invocations
+from tests.control.rig import POLICY, Rig, eventually
 
 ECHO = runtime(lambda process, event: event.payload)
 
@@ -127,7 +126,9 @@ async def test_a_sandbox_that_cannot_be_opened_leaves_nothing_to_close() -> None
     await plane.close()
 
 
-async def test_a_story_that_cannot_be_written_is_refused_at_the_start_and_the_sandbox_is_closed(sandbox: FakeSandbox, tmp_path: Path) -> None:
+async def test_a_story_that_cannot_be_written_is_refused_at_the_start_and_the_sandbox_is_closed(
+    sandbox: FakeSandbox, tmp_path: Path
+) -> None:
     plane = ControlPlane(sandbox.opened, story=tmp_path / "no such folder" / "story")
     with pytest.raises(FileNotFoundError):
         await plane.open()
@@ -205,7 +206,7 @@ async def test_revisions_that_are_not_in_use_are_forgotten(rig: Rig) -> None:
         await rig.invoke()
     await rig.sandbox.until(lambda: len(rig.sandbox.environments) == 1)
     rig.plane.deploy(project(rig, function(revision="last")))
-    assert len(rig.plane._revisions) <= 2  # noqa: SLF001
+    assert len(rig.plane._revisions) <= 2
 
 
 async def test_a_function_that_is_removed_is_gone_with_its_environments(rig: Rig) -> None:
@@ -304,8 +305,8 @@ async def test_a_disk_that_is_full_ends_the_story_and_not_the_run(rig: Rig, tmp_
     plane = ControlPlane(rig.sandbox.opened, policy=POLICY, story=tmp_path / "story", note=rig.notes.append)
     await plane.open()
     assert plane.ring.story is not None
-    plane.ring.story._file.close()  # noqa: SLF001
-    plane.ring.story._file = path.open("wb", buffering=0)  # noqa: SLF001
+    plane.ring.story._file.close()
+    plane.ring.story._file = path.open("wb", buffering=0)
     plane.deploy_one(rig.deployment(function()))
     for _ in range(3):
         _, outcome = await plane.call("f", b'"x"')

@@ -21,7 +21,9 @@ ALL = ("platform", "function", "extension")
 class Subscriber:
     """An external extension that subscribes and keeps what it is sent. `statuses` is what it answers to its first batches; after that 200."""
 
-    def __init__(self, protocol: str = "HTTP", *, timeout_ms: int = 25, types: tuple[str, ...] = ALL, statuses: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, protocol: str = "HTTP", *, timeout_ms: int = 25, types: tuple[str, ...] = ALL, statuses: tuple[int, ...] = ()
+    ) -> None:
         self.protocol = protocol
         self.timeout_ms = timeout_ms
         self.types = types

@@ -222,7 +222,7 @@ def begin(
         return connection, connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise Failure(
             f"no `frostline up` answers at {endpoint}: {reason}. Start one with `frostline up`, or say where it is with --port."
         ) from error
