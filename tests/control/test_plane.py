@@ -301,12 +301,11 @@ async def test_a_story_grows_while_frostline_runs(rig: Rig, tmp_path: Path, monk
 
 async def test_a_disk_that_is_full_ends_the_story_and_not_the_run(rig: Rig, tmp_path: Path) -> None:
     rig.sandbox.programs["runtime"] = ECHO
-    path = Path("/dev/full")
     plane = ControlPlane(rig.sandbox.opened, policy=POLICY, story=tmp_path / "story", note=rig.notes.append)
     await plane.open()
     assert plane.ring.story is not None
     plane.ring.story._file.close()
-    plane.ring.story._file = path.open("wb", buffering=0)
+    plane.ring.story._file = Path("/dev/full").open("wb", buffering=0)  # noqa: ASYNC230
     plane.deploy_one(rig.deployment(function()))
     for _ in range(3):
         _, outcome = await plane.call("f", b'"x"')

@@ -17,13 +17,18 @@ from tests.control.rig import Rig
 BOOTSTRAP = "#!/bin/sh\n"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "colours"
+def write(folder: Path, colour: str) -> None:
+    """A function that has a colour."""
     folder.mkdir()
     (folder / "bootstrap").write_text(BOOTSTRAP)
     (folder / "bootstrap").chmod(0o755)
-    (folder / "colour").write_text("red")
+    (folder / "colour").write_text(colour)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "colours"
+    write(folder, "red")
     return folder
 
 
@@ -106,10 +111,7 @@ async def test_a_folder_that_is_built_anew_is_served_and_watched_on(rig: Rig, fo
     await rig.invoke(name="colours")
     for colour in ("blue", "green"):
         shutil.rmtree(folder)
-        folder.mkdir()
-        (folder / "bootstrap").write_text(BOOTSTRAP)
-        (folder / "bootstrap").chmod(0o755)
-        (folder / "colour").write_text(colour)
+        write(folder, colour)
         assert (await rig.invoke(name="colours")).json() == colour
         (folder / "colour").write_text(f"dark {colour}")
         assert (await rig.invoke(name="colours")).json() == f"dark {colour}"

@@ -59,8 +59,8 @@ def _lane(name: str, lane: Lane, top: float, scale: float, label: Callable[[Serv
     begin = lane.segments[0].begin
     bar = top + 36
     parts = [f'<text class="text" x="{LEFT}" y="{top + 14}">{escape(name)}</text>']
-    # Short stretches are drawn last, over the long ones beside them.
-    for segment in sorted(lane.segments, key=lambda s: s.begin - s.end):
+    # Short stretches are drawn over the long ones beside them, and invocations over all.
+    for segment in sorted(lane.segments, key=lambda s: (s.state == "busy", s.begin - s.end)):
         x = LEFT + (segment.begin - begin) * scale
         width = max((segment.end - segment.begin) * scale, SHORTEST)
         kind = _CLASSES.get(segment.state, "idle")
