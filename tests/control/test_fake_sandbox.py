@@ -24,6 +24,7 @@ from frostline.core.events import (
 from frostline.sandbox.port import Blueprint, ProcessSpec, SandboxError
 from frostline.testing.fake_runtime import Exit, Process
 from frostline.testing.fake_sandbox import FakeSandbox
+from tests.control.rig import eventually
 
 
 class Stand(FakeSandbox):
@@ -118,8 +119,7 @@ async def test_nothing_of_a_frozen_program_moves_and_its_timers_are_overdue_at_t
                 ticks.append("timeout")
 
     stand.go(program)
-    while {"thread", "timeout"} - set(ticks):
-        await asyncio.sleep(0.001)
+    await eventually(lambda: {"thread", "timeout"} <= set(ticks))
     stand.freeze("e")
     await stand.expect(EnvironmentFrozen)
     before = len(ticks)
@@ -127,8 +127,7 @@ async def test_nothing_of_a_frozen_program_moves_and_its_timers_are_overdue_at_t
     assert len(ticks) == before
     stand.thaw("e")
     await stand.expect(EnvironmentThawed)
-    while {"thread", "timeout"} - set(ticks[before:]):
-        await asyncio.sleep(0.001)
+    await eventually(lambda: {"thread", "timeout"} <= set(ticks[before:]))
 
 
 async def test_a_thaw_calls_off_a_freeze_that_is_under_way(stand: Stand) -> None:
@@ -208,13 +207,15 @@ async def test_answers_can_come_at_once(stand: Stand) -> None:
 
 
 async def test_output_can_be_drained_before_its_time(stand: Stand) -> None:
+    spoke = asyncio.Event()
+
     async def speaks(process: Process) -> None:
         process.print("now")
+        spoke.set()
         await asyncio.sleep(600)
 
     stand.go(speaks)
-    while not stand.environments["e"].pipes:
-        await asyncio.sleep(0)
+    await spoke.wait()
     assert stand.output == []
     stand.drain_output("e")
     assert stand.output == [b"now\n"]

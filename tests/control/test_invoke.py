@@ -254,6 +254,17 @@ async def test_a_caller_that_hangs_up_loses_its_answer_and_nobody_else_does(rig:
     assert (await rig.invoke("next")).json() == "next"
 
 
+async def test_a_caller_that_waits_for_permission_to_send_its_payload_gets_it(rig: Rig) -> None:
+    """curl does so for a payload of a megabyte and more."""
+    rig.sandbox.programs["runtime"] = ECHO
+    await rig.start()
+    connection = await rig.connect()
+    await connection.send_head("POST", invocations(), [("Expect", "100-continue"), ("Content-Length", "3")])
+    assert (await connection.read_head()).status == 100
+    await connection.send(b'"x"')
+    assert (await connection.read()).json() == "x"
+
+
 async def test_keep_alive_holds_and_a_connection_closes_when_it_is_asked_to(rig: Rig) -> None:
     rig.sandbox.programs["runtime"] = ECHO
     await rig.start()

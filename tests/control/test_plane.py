@@ -13,7 +13,7 @@ import pytest
 from frostline.control import plane as plane_module
 from frostline.control.plane import ControlPlane
 from frostline.core.effects import FreezeEnvironment, Resolve, Stopped, Succeeded, Unavailable
-from frostline.core.events import EnvironmentFrozen, InvocationArrived, ShutdownRequested
+from frostline.core.events import EnvironmentFrozen, InvocationArrived, ReclaimRequested, ShutdownRequested
 from frostline.core.function import Function
 from frostline.project import Project, Source
 from frostline.sandbox.port import SandboxError
@@ -64,6 +64,20 @@ async def test_callers_whose_environments_are_still_being_built_are_answered_too
         await rig.sandbox.until(lambda: bool(rig.sandbox.called("start")))
         await rig.plane.close()
     assert waiting.result().status == 500
+
+
+async def test_an_environment_that_ends_as_soon_as_it_is_built_leaves_no_socket(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = ECHO
+    rig.sandbox.hold("start")
+    await rig.start()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(rig.invoke(1))
+        await rig.sandbox.until(lambda: bool(rig.sandbox.called("start")))
+        rig.sandbox.at_once = True
+        rig.sandbox.release("start")
+        rig.plane.ring.feed(ReclaimRequested(environment=rig.sandbox.calls[0].environment))
+    assert waiting.result().json() == 1, "another one was built"
+    assert len(rig.sandbox.called("start")) == 2
 
 
 async def test_a_stream_under_way_is_ended_with_an_error(rig: Rig) -> None:
@@ -305,7 +319,7 @@ async def test_a_disk_that_is_full_ends_the_story_and_not_the_run(rig: Rig, tmp_
     await plane.open()
     assert plane.ring.story is not None
     plane.ring.story._file.close()
-    plane.ring.story._file = Path("/dev/full").open("wb", buffering=0)  # noqa: ASYNC230
+    plane.ring.story._file = Path("/dev/full").open("wb", buffering=0)  # noqa: ASYNC230, SIM115
     plane.deploy_one(rig.deployment(function()))
     for _ in range(3):
         _, outcome = await plane.call("f", b'"x"')

@@ -72,11 +72,26 @@ def test_nodes_environment_variables_are_those_recorded_on_aws(server: Server) -
     seen = server.invoke("environment").payload
     seen.pop(MARKER)
     major = NODE.removeprefix("nodejs").removesuffix(".x")
-    assert seen.pop("NODE_PATH") == f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"
+    assert (
+        seen.pop("NODE_PATH")
+        == f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"
+    )
     assert (seen.pop("AWS_EXECUTION_ENV"), seen.pop("_HANDLER")) == (f"AWS_Lambda_{NODE}", "index.environment")
     assert seen.keys() == {
-        *("AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"),
-        *("AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_LAMBDA_RUNTIME_API", "AWS_REGION"),
+        *(
+            "AWS_ACCESS_KEY_ID",
+            "AWS_DEFAULT_REGION",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+        ),
+        *(
+            "AWS_LAMBDA_INITIALIZATION_TYPE",
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            "AWS_LAMBDA_RUNTIME_API",
+            "AWS_REGION",
+        ),
         *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS", "LAMBDA_RUNTIME_DIR"),
         *("LAMBDA_TASK_ROOT", "LANG", "LD_LIBRARY_PATH", "PATH", "PWD", "SHLVL", "TZ", "_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT"),
         "_X_AMZN_TRACE_ID",
@@ -103,8 +118,16 @@ def test_the_console_writes_time_request_and_level(server: Server) -> None:
         ("uncaught", {}, {"errorType": "SyntaxError", "errorMessage": "thrown from a timer"}),
         ("broken", {}, {"errorType": "Error", "errorMessage": "while loading"}),
         ("missing", {}, {"errorType": "Runtime.HandlerNotFound", "errorMessage": "index.missing is undefined or not exported"}),
-        ("exit", {"status": 0}, {"errorType": "Runtime.ExitError", "errorMessage": "RequestId: {} Error: Runtime exited without providing a reason"}),
-        ("exit", {"status": 5}, {"errorType": "Runtime.ExitError", "errorMessage": "RequestId: {} Error: Runtime exited with error: exit status 5"}),
+        (
+            "exit",
+            {"status": 0},
+            {"errorType": "Runtime.ExitError", "errorMessage": "RequestId: {} Error: Runtime exited without providing a reason"},
+        ),
+        (
+            "exit",
+            {"status": 5},
+            {"errorType": "Runtime.ExitError", "errorMessage": "RequestId: {} Error: Runtime exited with error: exit status 5"},
+        ),
         ("large", {"bytes": 7 << 20}, {"errorType": "Function.ResponseSizeTooLarge"}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -48,7 +48,9 @@ FUNCTION = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Propertie
 
 
 def test_defaults_are_awss(template: Read) -> None:
-    assert one(template(FUNCTION)) == Function(name="F", runtime="python3.12", handler="app.handler", revision="", queue_limit=UNRESERVED_QUEUE)
+    assert one(template(FUNCTION)) == Function(
+        name="F", runtime="python3.12", handler="app.handler", revision="", queue_limit=UNRESERVED_QUEUE
+    )
 
 
 def test_every_property_that_means_something_here(template: Read) -> None:

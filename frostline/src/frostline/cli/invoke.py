@@ -30,7 +30,13 @@ CONNECT_TIMEOUT_S = 5
 @click.command()
 @click.argument("target", metavar="FUNCTION|PATH")
 @click.argument("function", required=False, metavar="[FUNCTION]")
-@click.option("--event", "-e", default=None, metavar="JSON|@FILE|-", help="The event: JSON, a file, or standard input. Default: {}.")
+@click.option(
+    "--event",
+    "-e",
+    default=None,
+    metavar="JSON|@FILE|-",
+    help="The event: JSON, @ and a file (the @ is not needed for *.json), or - for standard input. Default: {}.",
+)
 @click.option(
     "--port", "-p", type=click.IntRange(1, 65535), default=None, help=f"Port of the running `frostline up` (default {DEFAULT_PORT})."
 )
@@ -76,11 +82,12 @@ def invoke(
 def _event(given: str | None) -> bytes:
     if given is None:
         return b"{}"
+    path = given.removeprefix("@")
     try:
         if given == "-":
             data, name = sys.stdin.buffer.read(), "standard input"
-        elif given.startswith("@"):
-            data, name = Path(given[1:]).read_bytes(), given[1:]
+        elif given.startswith("@") or (given.endswith(".json") and Path(given).is_file()):
+            data, name = Path(path).read_bytes(), path
         else:
             data, name = os.fsencode(given), "--event"
     except (OSError, ValueError) as error:

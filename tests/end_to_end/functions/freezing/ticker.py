@@ -11,7 +11,8 @@ STARTED = time.time()
 MONOTONIC = time.monotonic()
 ticks = 0
 
-COUNT = """
+COUNT = (
+    """
 import os, sys, time
 if sys.argv[1] == "grandchild":
     os.setsid()
@@ -21,7 +22,9 @@ while True:
     with open("/tmp/" + sys.argv[1], "ab", 0) as file:
         file.write(b".")
     time.sleep(%r)
-""" % TICK_S
+"""
+    % TICK_S
+)
 
 
 def count():
