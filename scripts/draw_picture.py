@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Draws docs/background-timer.svg, the README's picture, from two recordings of examples/background-timer.
 
-    frostline up examples/background-timer --story frozen.story.jsonl               # and four invocations, three seconds apart
-    frostline up examples/background-timer --story free.story.jsonl --freeze off    # likewise
-    scripts/draw_picture.py frozen.story.jsonl free.story.jsonl
+Record four invocations, three seconds apart, with `frostline up examples/background-timer --story frozen.story.jsonl`, and four more with `--freeze off`
+and another file; then run `scripts/draw_picture.py frozen.story.jsonl free.story.jsonl`.
 """
 
 from __future__ import annotations

@@ -255,7 +255,7 @@ async def test_a_caller_that_hangs_up_loses_its_answer_and_nobody_else_does(rig:
 
 
 async def test_a_caller_that_waits_for_permission_to_send_its_payload_gets_it(rig: Rig) -> None:
-    """curl does so for a payload of a megabyte and more."""
+    """As curl does for a payload of a megabyte and more."""
     rig.sandbox.programs["runtime"] = ECHO
     await rig.start()
     connection = await rig.connect()

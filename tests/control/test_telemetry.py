@@ -254,5 +254,5 @@ async def test_a_delivery_that_is_given_up_while_it_connects_leaves_the_loop_as_
         number = waiting.fileno()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await telemetry._opened(waiting)  # noqa: SLF001
+                await telemetry._opened(waiting)
         assert not asyncio.get_running_loop().remove_writer(number)

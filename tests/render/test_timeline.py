@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from frostline.core.effects import FunctionFailed, Resolve, StartEnvironment, Succeeded, Transition
@@ -60,7 +60,7 @@ def test_an_environment_of_an_unknown_beginning_is_left_out() -> None:
 
 def test_the_picture_shows_how_long_it_stood_still() -> None:
     lane = lanes(COURSE)[0]
-    root = ElementTree.fromstring(timeline_svg([("one <lane>", lane)], title="t & t", label=lambda served: served.request_id))  # noqa: S314 - our own
+    root = ET.fromstring(timeline_svg([("one <lane>", lane)], title="t & t", label=lambda served: served.request_id))
     frozen = [rect for rect in root.iter(f"{SVG}rect") if rect.get("class") == "frozen" and rect.get("rx") is None]
     whole = lane.segments[-1].end - lane.segments[0].begin
     assert len(frozen) == 1
@@ -77,4 +77,4 @@ def test_nothing_is_drawn_of_an_empty_lane() -> None:
 def test_the_readme_shows_the_committed_picture() -> None:
     repository = Path(__file__).parents[2]
     assert "docs/background-timer.svg" in (repository / "README.md").read_text()
-    ElementTree.fromstring((repository / "docs" / "background-timer.svg").read_text())  # noqa: S314 - our own
+    ET.fromstring((repository / "docs" / "background-timer.svg").read_text())

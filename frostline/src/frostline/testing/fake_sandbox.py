@@ -186,7 +186,6 @@ class FakeSandbox:
     async def close(self) -> None:
         """See the port."""
         self.is_open = False
-        self.protected: frozenset[int] = frozenset()
         self.release()
         for environment in tuple(self.environments.values()):
             if not environment.destroying:
