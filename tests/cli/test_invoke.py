@@ -179,14 +179,22 @@ def test_an_event_that_is_not_json_is_one_message_with_the_place(cli: Cli) -> No
     )
 
 
-def test_a_file_s_name_without_its_at_sign_is_told_so(cli: Cli, tmp_path: Path) -> None:
-    (tmp_path / "event.json").write_text("{}")
-    result = cli("invoke", "f", "--event", str(tmp_path / "event.json"))
+def test_a_json_file_s_name_may_go_without_its_at_sign(cli: Cli, up: Start, tmp_path: Path) -> None:
+    running = up(ECHO)
+    (tmp_path / "event.json").write_text('"from a file"')
+    assert cli("invoke", "f", "--port", running.port, "-e", str(tmp_path / "event.json")).stdout == '"from a file"\n'
+
+
+def test_another_file_s_name_without_its_at_sign_is_told_so(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "event").write_text("{}")
+    result = cli("invoke", "f", "--event", str(tmp_path / "event"))
     assert result.stderr.endswith("(to read it from a file, write --event @FILE)\n")
 
 
 @pytest.mark.parametrize(
-    "event", ["x" * 5000, "\0", "\udcff", '{"a": NaN}', "[" * 100_000], ids=["long", "NUL", "not UTF-8", "NaN", "deep"]
+    "event",
+    ["x" * 5000, "\0", "\udcff", '{"a": NaN}', "[" * 100_000, "none.json"],
+    ids=["long", "NUL", "not UTF-8", "NaN", "deep", "a file that is not there"],
 )
 def test_no_event_makes_a_traceback(cli: Cli, event: str) -> None:
     result = cli("invoke", "f", "--event", event)
@@ -202,6 +210,16 @@ def test_an_event_file_that_is_missing_or_a_folder_is_one_message(cli: Cli, tmp_
     )
     folder = cli("invoke", "f", "--event", f"@{tmp_path}")
     assert folder.stderr == f"frostline: the event {tmp_path} cannot be read: Is a directory\n"
+
+
+def test_an_event_file_that_may_not_be_read_is_one_message(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read everything
+    (tmp_path / "event.json").touch()
+    result = cli("invoke", "f", "--event", str(tmp_path / "event.json"))
+    assert result.stderr == f"frostline: the event {tmp_path / 'event.json'} cannot be read: Permission denied\n"
 
 
 def test_an_event_over_the_limit_is_one_message(cli: Cli, tmp_path: Path) -> None:

@@ -248,6 +248,7 @@ async def test_a_caller_that_hangs_up_loses_its_answer_and_nobody_else_does(rig:
         await turnstile.until(2)
         leaving.abort()
         await eventually(lambda: bool(rig.seen(InvocationAbandoned)))
+        assert len(rig.plane.invokers) == 1
         turnstile.open.set()
     assert staying.result().json() == "staying"
     await eventually(lambda: sum(line.type == "platform.report" for line in rig.plane.logs.lines("f")) == 2)  # the abandoned one went on

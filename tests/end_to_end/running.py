@@ -151,12 +151,14 @@ class Server:
         raise AssertionError(f"{function} has no environment that is {state}: {self.environments()}")
 
     def log(self, function: str) -> list[dict[str, Any]]:
-        """The lines printed so far."""
-        with self._changed:
-            return [line for line in self.lines if line.get("function") == function]
+        """The log of a function; when the server has ended, what it printed of it."""
+        if self.process.returncode is None:
+            lines: list[dict[str, Any]] = json.loads(self.http("GET", f"/_frostline/logs?function={function}")[2])["lines"]
+            return lines
+        return [line for line in self.lines if line.get("function") == function]
 
     def texts(self, function: str, kind: str = "function") -> list[str]:
-        """The texts of the lines printed so far, of one type."""
+        """The texts of its lines so far, of one type."""
         return [line["text"] for line in self.log(function) if line["type"] == kind]
 
     def until_logged(self, function: str, part: str, count: int = 1) -> list[str]:

@@ -110,7 +110,9 @@ def check_init(of: dict[str, Any]) -> None:
         "functionVersion": "$LATEST",
         "instanceMaxMemory": 128 * 1024 * 1024,
     }
-    assert of["platform.telemetrySubscription"] == {"name": "http-observer", "state": "Subscribed", "types": ["platform", "function", "extension"]}
+    subscribed = of["platform.telemetrySubscription"]
+    types = ["platform", "function"] + ["extension"] * (subscribed["name"] == "http-observer")
+    assert (subscribed["state"], subscribed["types"]) == ("Subscribed", types)
     assert of["platform.initRuntimeDone"] == {"initializationType": "on-demand", "phase": "init", "status": "success"}
     assert of["platform.extension"] == {"name": "http-observer", "state": "Ready", "events": ["INVOKE", "SHUTDOWN"]}
     report = of["platform.initReport"]
@@ -130,7 +132,7 @@ def check_invocation(of: dict[str, Any], request_id: str) -> None:
 
 
 def test_only_what_was_subscribed_to_comes(observed: tuple[str, Notes]) -> None:
-    said = {name: [record["record"] for record in observed[1][name]["record"] if record["type"] == "extension"] for name in OBSERVERS}
+    said = {name: sorted(record["record"] for record in observed[1][name]["record"] if record["type"] == "extension") for name in OBSERVERS}
     assert said == {"http-observer": [f"extension is ready: {name}" for name in OBSERVERS], "tcp-observer": []}
 
 
@@ -201,7 +203,6 @@ def test_a_server_that_ends_tells_extensions(home: Path, tmp_path: Path) -> None
     with up(tmp_path, home / "extensions" / "template.yaml", "--parameter", f"Runtime={RUNTIME}") as server:
         with ThreadPoolExecutor(2) as pool:
             assert not any(future.result().error for future in [pool.submit(server.invoke, "observed", {"sleep": 0.3}) for _ in range(2)])
-        server.until_state("observed", "frozen", 1) if len(server.environments("observed")) == 1 else None
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 4, "AWS's budget is two seconds"

@@ -91,7 +91,7 @@ def _event(given: str | None) -> bytes:
         else:
             data, name = os.fsencode(given), "--event"
     except (OSError, ValueError) as error:
-        raise Failure(f"the event {given[1:]} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise Failure(f"the event {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MAX_REQUEST:
         raise Failure(f"the event from {name} has {len(data)} bytes; Lambda takes {MAX_REQUEST} at most.")
     if data and payload_error(data):

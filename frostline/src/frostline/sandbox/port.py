@@ -79,6 +79,8 @@ class Paths(Struct, frozen=True, kw_only=True):
     task: str = "/var/task"
     opt: str = "/opt"
     runtime: str = "/var/runtime"
+    language: str = "/var/lang"
+    """`lang` in the runtime's directory."""
     tmp: str = "/tmp"  # noqa: S108 - the environment's own
 
 
