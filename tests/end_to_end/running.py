@@ -195,6 +195,13 @@ class Server:
             pipe.close()
         self.client.close()
 
+    def until_nothing_is_left(self, limit_s: float) -> None:
+        """Wait for the end of all that was left; it must come in time."""
+        end = time.monotonic() + limit_s
+        while (left := self.left_behind()) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert left == []
+
     def left_behind(self) -> list[str]:
         """What there still is of it: processes, control groups, files and mounts."""
         return [*processes(self.marker, self.run), *cgroups(self.run), *files(self.home)]
