@@ -12,12 +12,12 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from ..control.plane import ControlPlane
+from ..control.plane import ControlPlane, OpenSandbox
 from ..control.service import Service
 from ..core.effects import FunctionFailed, Succeeded, Throttled, Unavailable
 from ..core.policy import Policy
 from ..project import Project
-from .options import DEFAULT_PORT, Failure, policy, policy_options, project_options, source
+from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
 from .running import load_project, opener, run
 from .terminal import Printer
 
@@ -43,6 +43,7 @@ def invoke(
     asynchronous: bool,
     as_json: bool,
     freeze: str,
+    fates: tuple[str, ...],
     story: str | None,
     **options: Any,
 ) -> None:
@@ -56,10 +57,11 @@ def invoke(
         if asynchronous:
             raise Failure("--asynchronous needs a running `frostline up`: without one, nobody would run the event.")
         policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
+        sandbox = opener(freeze, chosen_fates(fates, freeze))
         chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names} | {"spares": 0})
         project = load_project(source(target, **options))
         name = _choose(project, function)
-        run(_once(project, name, payload, chosen, freeze, Path(story) if story else None, as_json=as_json))
+        run(_once(project, name, payload, chosen, sandbox, Path(story) if story else None, as_json=as_json))
         return
     if function is not None:
         raise Failure(f"there is no file or folder {target!r} to take the function {function!r} from.")
@@ -100,9 +102,9 @@ def _choose(project: Project, wanted: str | None) -> str:
     raise Failure(f"{project.origin} has no function {wanted!r}; it has {', '.join(names)}.")
 
 
-async def _once(project: Project, name: str, payload: bytes, chosen: Policy, freeze: str, story: Path | None, *, as_json: bool) -> None:
+async def _once(project: Project, name: str, payload: bytes, chosen: Policy, sandbox: OpenSandbox, story: Path | None, *, as_json: bool) -> None:
     printer = Printer(err=True)
-    plane = ControlPlane(opener(freeze), policy=chosen, story=story, note=printer.note)
+    plane = ControlPlane(sandbox, policy=chosen, story=story, note=printer.note)
     try:
         try:
             await plane.open()

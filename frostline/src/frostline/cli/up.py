@@ -11,12 +11,12 @@ import click
 import msgspec
 
 from ..control.invoke_server import InvokeServer
-from ..control.plane import ControlPlane
+from ..control.plane import ControlPlane, OpenSandbox
 from ..control.service import Service
 from ..core.policy import Policy
 from ..project import Project
 from .banner import banner
-from .options import DEFAULT_PORT, Failure, policy, policy_options, project_options, source
+from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
 from .running import load_project, opener, run
 from .terminal import Printer, colours
 
@@ -29,7 +29,7 @@ from .terminal import Printer, colours
 @policy_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: what is served, then every log line.")
 @click.option("--quiet", "-q", is_flag=True, help="Do not print the functions' logs.")
-def up(path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str, story: str | None, **options: Any) -> None:
+def up(path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str, fates: tuple[str, ...], story: str | None, **options: Any) -> None:
     """Serve the functions of a project until Ctrl-C.
 
     The project is a SAM template, a folder (with or without a template), a zip, or a single file. boto3, the AWS CLI and every other SDK
@@ -37,16 +37,17 @@ def up(path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str,
     """
     policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
     chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names})
+    sandbox = opener(freeze, chosen_fates(fates, freeze))
     project = load_project(source(path, **options))
-    run(_serve(project, chosen, freeze, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet))
+    run(_serve(project, chosen, sandbox, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet))
 
 
 async def _serve(
-    project: Project, policy_: Policy, freeze: str, host: str, port: int, story: Path | None, *, as_json: bool, quiet: bool
+    project: Project, policy_: Policy, sandbox: OpenSandbox, host: str, port: int, story: Path | None, *, as_json: bool, quiet: bool
 ) -> None:
     printer = Printer()
     errors = Printer(err=True)
-    plane = ControlPlane(opener(freeze), policy=policy_, story=story, note=errors.note)
+    plane = ControlPlane(sandbox, policy=policy_, story=story, note=errors.note)
     try:
         try:
             level = await plane.open()

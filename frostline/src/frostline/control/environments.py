@@ -7,6 +7,7 @@ environment, whatever it claims. Bytes become events in `wire`; this module only
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, cast
 
@@ -20,6 +21,9 @@ from ..wire.log_frames import FrameReader
 
 MAX_CONNECTIONS = 1024
 """Connections to one environment's APIs. A process may have 1,024 descriptors on AWS; more connections than that are closed at once."""
+
+REMEMBERED = 64
+"""Beginnings and ends of invocations: what the router saw is told some tenths of a millisecond later, when the next one may be running."""
 
 
 class Exchanges:
@@ -66,6 +70,7 @@ class Host:
         #: Processes whose start waits for the gate, because their runtime has none.
         self.deferred: set[str] = set()
         self.memory_peak_mb: int | None = None
+        self._requests: deque[tuple[float, str | None]] = deque([(0.0, None)], REMEMBERED)
         self._connections: set[ApiProtocol] = set()
         self._server: asyncio.Server | None = None
         self._closed = False
@@ -91,6 +96,15 @@ class Host:
             self._server.close()
         for connection in tuple(self._connections):
             connection.abort()
+
+    def runs(self, request_id: str | None, now: float) -> None:
+        """From now on this invocation runs, or none."""
+        if self._requests[-1][1] != request_id:
+            self._requests.append((now, request_id))
+
+    def request_at(self, at: float) -> str | None:
+        """The invocation that was running at a time that is not long ago."""
+        return next((request_id for since, request_id in reversed(self._requests) if since <= at), None)
 
     # Connections -------------------------------------------------------------------------------------------------------------------------
 

@@ -20,14 +20,19 @@ from .. import __version__
 from ..core import effects as do
 from ..core.effects import Outcome
 from ..core.events import (
+    ConnectionClosed,
+    ConnectionOpened,
+    ConnectionRefused,
     EnvironmentFreezeFailed,
     EnvironmentGone,
     EnvironmentStarted,
     EnvironmentStartFailed,
+    FirstWriteAnswered,
     FunctionDeployed,
     FunctionRemoved,
     InvocationArrived,
     MemorySampled,
+    NetworkEvent,
     ProcessExited,
     SandboxEvent,
     ShutdownRequested,
@@ -35,6 +40,7 @@ from ..core.events import (
 from ..core.fleet import Fleet
 from ..core.payload import Payload
 from ..core.policy import Policy
+from ..core.states import State
 from ..project import Deployment, Paths, Project, extension_environment, runtime_environment
 from ..sandbox.port import Blueprint, Level, Ports, ProcessSpec, Sandbox, SandboxError
 from ..story.writer import StoryWriter, level_record
@@ -207,6 +213,9 @@ class ControlPlane:
 
     def _report(self, event: SandboxEvent) -> None:
         host = self.hosts.get(event.environment)
+        if isinstance(event, NetworkEvent):
+            self._saw(event, host)
+            return
         if isinstance(event, EnvironmentStarted):
             if host is not None:
                 self._serve(event, host)
@@ -222,6 +231,12 @@ class ControlPlane:
         self.ring.feed(event)
         if isinstance(event, EnvironmentGone | EnvironmentStartFailed):
             self._forget(event.environment)
+
+    def _saw(self, event: NetworkEvent, host: Host | None) -> None:
+        """Something became of a connection: for the story, with the invocation in which it did."""
+        if host is not None and isinstance(event, ConnectionOpened | ConnectionRefused | ConnectionClosed | FirstWriteAnswered):
+            event = msgspec.structs.replace(event, request_id=host.request_at(event.at))
+        self.ring.feed(event)
 
     def _serve(self, event: EnvironmentStarted, host: Host) -> None:
         try:
@@ -287,11 +302,16 @@ class ControlPlane:
             do.Emit: self._emit,
             do.OpenTelemetry: lambda e: self.telemetry.open(e),
             do.CloseTelemetry: lambda e: self.telemetry.finish(e.environment),
-            do.Transition: lambda e: self.telemetry.moved(e.environment, e.after),
+            do.Transition: self._moved,
             do.SetTimer: lambda e: self._timers.set(e.timer, e.at) if self._timers is not None else None,
             do.CancelTimer: lambda e: self._timers.cancel(e.timer) if self._timers is not None else None,
             do.Stopped: self._on_stopped,
         }
+
+    def _moved(self, effect: do.Transition) -> None:
+        self.telemetry.moved(effect.environment, effect.after)
+        if (host := self.hosts.get(effect.environment)) is not None:
+            host.runs(effect.request_id if effect.after == State.BUSY.value else None, self.clock.now())
 
     def _start_environment(self, effect: do.StartEnvironment) -> None:
         deployment = self._revisions[effect.function, effect.revision]
