@@ -20,7 +20,6 @@ from frostline.core.fates import Fate, Fates, parse
 from frostline.sandbox.router import HOST_ADDRESS
 from frostline.sandbox.router.relay import reset
 from tests.sandbox.router.conftest import Lab
-from tests.sandbox.router.machine import Namespace
 from tests.sandbox.router.test_egress import ask, connect
 
 pytestmark = [
@@ -66,18 +65,19 @@ class Pair:
 
 
 class Listener:
-    def __init__(self, environment: Namespace) -> None:
-        self._environment = environment
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
         self._sock = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._sock.setblocking(False)
         self.port: int = self._sock.getsockname()[1]
         self._pairs: list[Pair] = []
 
     async def pair(self) -> Pair:
-        near = await connect(self._environment, self.port)
+        near = await connect(self._lab.environments[0], self.port)
         far, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(self._sock), 5)
         far.setblocking(False)
         self._pairs.append(Pair(near, far))
+        await self._lab.saw(ConnectionOpened, len(self._pairs))
         return self._pairs[-1]
 
     async def pairs(self, count: int = TIMES) -> list[Pair]:
@@ -92,7 +92,7 @@ class Listener:
 @pytest.fixture
 async def listener(shared_lab: Lab) -> AsyncIterator[Listener]:
     shared_lab.forget()
-    made = Listener(shared_lab.environments[0])
+    made = Listener(shared_lab)
     yield made
     made.close()
     shared_lab.router.decide(Fates())

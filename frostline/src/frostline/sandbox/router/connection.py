@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 import struct
@@ -172,7 +173,7 @@ class Connection:
         if self.hole:
             return  # it was given up by us
         if not isinstance(error, asyncio.CancelledError):
-            reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             self._services.tell(
                 ConnectionRefused(
                     self._edge.address,
@@ -381,7 +382,7 @@ class Connection:
         if self.relay is not None:
             self._closed = True
             self.relay.abort()
-        elif self._dial.done():
+        elif self._refused or self.hole:
             reset(self.inner)
             self._ended()
         else:
