@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -12,10 +14,26 @@ import uvloop
 from frostline.testing.fake_sandbox import FakeSandbox
 from tests.control.rig import Rig
 
+LIMIT_S = 8
+"""Seconds for one test: far more than any needs on a slow machine."""
+
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     del config, item
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test that waits for what never comes fails, and says where it waited."""
+    if not isinstance(item, pytest.Function) or not inspect.iscoroutinefunction(test := item.obj):
+        return
+
+    @functools.wraps(test)
+    async def bounded(*args: object, **kwargs: object) -> None:
+        async with asyncio.timeout(LIMIT_S):
+            await test(*args, **kwargs)
+
+    item.obj = bounded
 
 
 @pytest.fixture

@@ -54,7 +54,9 @@ def registered(*, events: tuple[str, ...] = EVENTS, policy: Policy | None = None
     """E1 initializes for `a`; its external extension has registered, and the runtime process runs."""
     dialogue = Dialogue(with_extension(), policy=policy) >> invocation("a") << starts(E1)
     dialogue = dialogue >> EnvironmentStarted(E1) << runs(E1, LOGGER)
-    return dialogue >> ExtensionRegister(E1, 10, name="logger", events=events) << answers(10, Registered, extension_id="id:logger") << runs(E1)
+    return (
+        dialogue >> ExtensionRegister(E1, 10, name="logger", events=events) << answers(10, Registered, extension_id="id:logger") << runs(E1)
+    )
 
 
 def extended_busy(*, events: tuple[str, ...] = EVENTS, policy: Policy | None = None) -> Dialogue:

@@ -31,8 +31,10 @@ def test_a_timeout() -> None:
     assert dialogue.texts()[-3:] == [
         "START RequestId: a Version: $LATEST",
         "END RequestId: a",
-        "REPORT RequestId: a\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\tMemory Size: 128 MB\tMax Memory Used: 0 MB\t"
-        "Init Duration: 0.00 ms\tStatus: timeout",
+        (
+            "REPORT RequestId: a\tDuration: 1000.00 ms\tBilled Duration: 1000 ms\tMemory Size: 128 MB\tMax Memory Used: 0 MB\t"
+            "Init Duration: 0.00 ms\tStatus: timeout"
+        ),
     ]
     assert dialogue.records("platform.runtimeDone")[0]["status"] == "timeout"
 
@@ -124,7 +126,9 @@ def test_a_timeout_after_the_response_leaves_the_invoker_its_answer() -> None:
 
 def test_a_failed_invocation_says_every_record_once() -> None:
     """One START, one runtimeDone, one END, one REPORT, also when the runtime was done and crashed later."""
-    dialogue = busy() >> failed(E1, 2, "a") << resolves("a", FunctionFailed) << answers(2, Accepted) >> exited(E1, status=1) << KillProcesses(E1)
+    dialogue = (
+        busy() >> failed(E1, 2, "a") << resolves("a", FunctionFailed) << answers(2, Accepted) >> exited(E1, status=1) << KillProcesses(E1)
+    )
     assert dialogue
     kinds = [effect.type for effect in dialogue.effects if isinstance(effect, Emit) and effect.request_id == "a"]
     assert kinds == ["platform.start", "platform.runtimeDone", "platform.end", "platform.report"]
@@ -148,7 +152,14 @@ def test_what_a_dead_runtime_still_says_is_refused() -> None:
 
 def test_a_response_after_the_timeout_is_refused() -> None:
     """The invocation is over; its invoker has had the timeout."""
-    assert busy() >> wait(3.01) << resolves("a", FunctionFailed) << KillProcesses(E1) >> responded(E1, 2, "a") << answers(2, Refused, status=400)
+    assert (
+        busy()
+        >> wait(3.01)
+        << resolves("a", FunctionFailed)
+        << KillProcesses(E1)
+        >> responded(E1, 2, "a")
+        << answers(2, Refused, status=400)
+    )
 
 
 def test_an_environment_that_is_lost_answers_its_invocation() -> None:

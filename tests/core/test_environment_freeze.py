@@ -33,7 +33,7 @@ from frostline.core.policy import Policy
 from frostline.testing.builders import answers, delivers, exited, invocation, resolves, responded, runs, starts
 from frostline.testing.dialogue import E1, E2, Dialogue, states, wait
 
-from .prologues import LOGGER, busy, extended_busy, extended_frozen, extended_idle, freezing, frozen, idle
+from .prologues import LOGGER, extended_busy, extended_frozen, extended_idle, freezing, frozen, idle
 
 TERM = SignalProcess(environment=E1, process="runtime", signal="SIGTERM")
 

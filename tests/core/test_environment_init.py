@@ -150,7 +150,10 @@ def test_an_init_has_ten_seconds_and_a_suppressed_one_the_functions_timeout() ->
         << KillProcesses(E1)
     )
     assert dialogue
-    assert failure(dialogue, "a") == {"errorType": "Sandbox.Timedout", "errorMessage": "RequestId: a Error: Task timed out after 1.00 seconds"}
+    assert failure(dialogue, "a") == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": "RequestId: a Error: Task timed out after 1.00 seconds",
+    }
     assert dialogue.texts() == [
         "INIT_START Runtime Version: python:3.12.frostline\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:local",
         "INIT_REPORT Init Duration: 10000.00 ms\tPhase: init\tStatus: timeout",

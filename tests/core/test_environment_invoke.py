@@ -67,7 +67,13 @@ def test_a_warm_environment_is_handed_the_next_invocation_at_once() -> None:
 
 def test_the_invoker_has_its_answer_before_the_environment_is_done() -> None:
     """AWS: the response goes back as soon as the runtime posted it."""
-    assert busy() >> responded(E1, 2, "a", b"1") << resolves("a", Succeeded, payload=Payload(b"1")) << answers(2, Accepted) << states(E1="busy")
+    assert (
+        busy()
+        >> responded(E1, 2, "a", b"1")
+        << resolves("a", Succeeded, payload=Payload(b"1"))
+        << answers(2, Accepted)
+        << states(E1="busy")
+    )
 
 
 def test_a_handlers_error_goes_to_the_invoker_as_it_is() -> None:
@@ -231,12 +237,7 @@ def test_a_response_during_the_init_is_refused() -> None:
 
 def test_a_next_while_a_streamed_response_is_under_way_is_refused() -> None:
     """The runtime's state does not allow it."""
-    assert (
-        busy()
-        >> RuntimeResponseStarted(E1, 2, request_id="a")
-        >> RuntimeNext(E1, 3)
-        << refused(3, "InvocationResponse", "Ready")
-    )
+    assert busy() >> RuntimeResponseStarted(E1, 2, request_id="a") >> RuntimeNext(E1, 3) << refused(3, "InvocationResponse", "Ready")
 
 
 def test_an_invoker_that_hangs_up_changes_nothing() -> None:
@@ -283,7 +284,9 @@ def test_late_words_while_it_freezes_are_refused() -> None:
 
 def test_the_report_shows_the_peak_of_memory() -> None:
     """What the sandbox measured last."""
-    dialogue = busy() >> MemorySampled(E1, 36) >> responded(E1, 2, "a") << resolves("a", Succeeded) << answers(2, Accepted) >> RuntimeNext(E1, 3)
+    dialogue = (
+        busy() >> MemorySampled(E1, 36) >> responded(E1, 2, "a") << resolves("a", Succeeded) << answers(2, Accepted) >> RuntimeNext(E1, 3)
+    )
     assert dialogue
     assert "Max Memory Used: 36 MB" in dialogue.texts()[-1]
 
@@ -291,3 +294,10 @@ def test_the_report_shows_the_peak_of_memory() -> None:
 def test_late_words_from_an_unknown_environment_are_ignored() -> None:
     """An environment that is gone has nobody to answer."""
     assert busy() >> RuntimeNext("nowhere", 9) >> EnvironmentFrozen("nowhere") << states(E1="busy")
+
+
+def test_the_arn_is_qualified_when_the_caller_qualified_it() -> None:
+    """Recorded on AWS: who names `$LATEST` reads it in the ARN."""
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST"
+    arrived = InvocationArrived(function="f", request_id="b", payload=Payload(b""), qualified=True)
+    assert idle(policy=NO_FREEZE) >> arrived << answers(3, NextInvocation, request_id="b", function_arn=arn)

@@ -123,12 +123,7 @@ def test_the_invocation_ends_when_the_extension_is_done() -> None:
 def test_an_extension_that_does_not_come_back_times_the_invocation_out() -> None:
     """AWS: the timeout covers the runtime and all extensions; the invoker keeps its answer."""
     dialogue = (
-        extended_busy()
-        >> responded(E1, 2, "a")
-        << resolves("a", Succeeded)
-        << answers(2, Accepted)
-        >> RuntimeNext(E1, 3)
-        >> wait(3.0)
+        extended_busy() >> responded(E1, 2, "a") << resolves("a", Succeeded) << answers(2, Accepted) >> RuntimeNext(E1, 3) >> wait(3.0)
     )
     assert dialogue << SignalProcess(environment=E1, process="runtime", signal="SIGTERM") << states(E1="resetting")
     assert dialogue.texts()[-1].endswith("Status: timeout")
@@ -327,8 +322,10 @@ def test_a_telemetry_subscription() -> None:
 def test_a_telemetry_subscription_after_the_init_is_closed(api: str, error_type: str) -> None:
     """AWS: during the initialization phase only."""
     late = Subscription(protocol="TCP", port=8080, api=api)
-    assert extended_busy() >> TelemetrySubscribe(E1, 20, extension_id="id:logger", subscription=late) << answers(
-        20, Refused, status=403, error_type=error_type
+    assert (
+        extended_busy()
+        >> TelemetrySubscribe(E1, 20, extension_id="id:logger", subscription=late)
+        << answers(20, Refused, status=403, error_type=error_type)
     )
 
 

@@ -138,7 +138,9 @@ def test_nobody_waits_for_an_environment_that_others_wait_for() -> None:
 def two_idle(policy: Policy) -> Dialogue:
     """E1 served longer ago than E2; both are idle: E1 waits on 3, E2 on 103."""
     dialogue = busy(policy=policy) >> invocation("b") << starts(E2) >> EnvironmentStarted(E2) << runs(E2)
-    dialogue = dialogue >> RuntimeNext(E2, 101) << delivers(101, "b") >> responded(E1, 2, "a") << resolves("a", Succeeded) << answers(2, Accepted)
+    dialogue = (
+        dialogue >> RuntimeNext(E2, 101) << delivers(101, "b") >> responded(E1, 2, "a") << resolves("a", Succeeded) << answers(2, Accepted)
+    )
     dialogue = dialogue >> RuntimeNext(E1, 3) >> wait(1)
     if policy.freeze:
         dialogue = dialogue << FreezeEnvironment(E1) >> EnvironmentFrozen(E1)
@@ -194,8 +196,6 @@ def test_environments_show_who_they_are() -> None:
 
 def test_ids_come_from_the_given_randomness() -> None:
     """Two fleets with the same seed do the same: a story can be replayed."""
-
-
     runs_ = []
     for _ in range(2):
         fleet = Fleet(Policy(), Random(7))

@@ -156,8 +156,13 @@ def test_an_event_for_a_function_that_was_removed_meanwhile_is_gone() -> None:
 
 def test_an_event_that_meets_a_freeze_is_thawed_for_like_any_other() -> None:
     """Its 202 does not wait for that."""
-    assert frozen() >> invocation("b", mode="event") << Resolve("b", Queued()) << ThawEnvironment(E1) >> EnvironmentThawed(E1) << answers(
-        3, NextInvocation, request_id="b"
+    assert (
+        frozen()
+        >> invocation("b", mode="event")
+        << Resolve("b", Queued())
+        << ThawEnvironment(E1)
+        >> EnvironmentThawed(E1)
+        << answers(3, NextInvocation, request_id="b")
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from frostline.core.effects import (
     Accepted,
     DestroyEnvironment,
@@ -54,7 +56,15 @@ def test_later_invocations_are_refused() -> None:
 
 def test_while_starting() -> None:
     """The queue is answered, the sandbox destroyed."""
-    gone(Dialogue(function()) >> invocation("a") << starts(E1) >> END << Resolve("a", ENDING) << DestroyEnvironment(E1) >> EnvironmentStarted(E1))
+    gone(
+        Dialogue(function())
+        >> invocation("a")
+        << starts(E1)
+        >> END
+        << Resolve("a", ENDING)
+        << DestroyEnvironment(E1)
+        >> EnvironmentStarted(E1)
+    )
 
 
 def test_while_initializing() -> None:
@@ -87,9 +97,11 @@ def test_in_the_middle_of_a_stream() -> None:
     gone(dialogue >> END << Like(StreamEnd, request_id="a", error_type="ServiceException") << DestroyEnvironment(E1))
 
 
-def test_in_the_middle_of_a_stream_that_is_collected() -> None:
-    """An invoker that wants it whole is told that there is none."""
-    dialogue = busy() >> RuntimeResponseStarted(E1, 2, request_id="a")
+@pytest.mark.parametrize("tail", [False, True])
+def test_in_the_middle_of_a_stream_that_is_collected(tail: bool) -> None:
+    """An invoker that wants it whole is told that there is none, once."""
+    dialogue = Dialogue(function()) >> invocation("a", tail=tail) << starts(E1) >> EnvironmentStarted(E1) << runs(E1)
+    dialogue = dialogue >> RuntimeNext(E1, 1) << delivers(1, "a") >> RuntimeResponseStarted(E1, 2, request_id="a")
     gone(dialogue >> END << resolves("a", Unavailable) << DestroyEnvironment(E1))
 
 
@@ -110,7 +122,9 @@ def test_while_freezing() -> None:
 
 def test_while_thawing() -> None:
     """The assigned invocation was never delivered; its invoker is told."""
-    gone(frozen() >> invocation("b") << ThawEnvironment(E1) >> END << DestroyEnvironment(E1) << Resolve("b", ENDING) >> EnvironmentThawed(E1))
+    gone(
+        frozen() >> invocation("b") << ThawEnvironment(E1) >> END << DestroyEnvironment(E1) << Resolve("b", ENDING) >> EnvironmentThawed(E1)
+    )
 
 
 def test_while_resetting() -> None:
@@ -127,7 +141,9 @@ def test_with_extensions() -> None:
 
 def test_with_extensions_while_frozen() -> None:
     """Thawed to be told."""
-    dialogue = extended_frozen() >> END << ThawEnvironment(E1) << states(E1="thawing") >> EnvironmentThawed(E1) << TERM >> exited(E1, signal=15)
+    dialogue = (
+        extended_frozen() >> END << ThawEnvironment(E1) << states(E1="thawing") >> EnvironmentThawed(E1) << TERM >> exited(E1, signal=15)
+    )
     gone(dialogue << answers(12, NextShutdown, reason="spindown") >> exited(E1, LOGGER) << DestroyEnvironment(E1))
 
 

@@ -227,7 +227,9 @@ def test_an_environment_idle_for_too_long_is_reclaimed() -> None:
 
 def test_an_environment_that_was_never_used_is_reclaimed_too() -> None:
     """After a reset it waits as an idle one does."""
-    dialogue = initializing(policy=Policy(spares=0, idle_timeout_s=60.0)) >> exited(E1, status=1) << KillProcesses(E1) >> ProcessesKilled(E1)
+    dialogue = (
+        initializing(policy=Policy(spares=0, idle_timeout_s=60.0)) >> exited(E1, status=1) << KillProcesses(E1) >> ProcessesKilled(E1)
+    )
     dialogue = dialogue << runs(E1) >> exited(E1, status=1) << resolves("a", FunctionFailed) << KillProcesses(E1) >> ProcessesKilled(E1)
     assert dialogue << states(E1="idle") >> wait(61) << DestroyEnvironment(E1)
 

@@ -100,13 +100,7 @@ def test_a_used_spare_is_replaced_when_it_is_quiet() -> None:
 
 def test_a_spare_does_not_count_against_the_concurrency() -> None:
     """It runs nothing, and is there to be used."""
-    assert (
-        prepared(concurrency=1)
-        >> invocation("a")
-        << GATE
-        >> RuntimeNext(E1, 1)
-        << delivers(1, "a")
-    )
+    assert prepared(concurrency=1) >> invocation("a") << GATE >> RuntimeNext(E1, 1) << delivers(1, "a")
 
 
 def test_no_spare_for_a_function_that_is_switched_off() -> None:

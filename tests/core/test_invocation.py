@@ -16,6 +16,7 @@ from frostline.core.effects import (
     Succeeded,
 )
 from frostline.core.events import (
+    EnvironmentStarted,
     Logged,
     RuntimeNext,
     RuntimeResponseChunk,
@@ -27,7 +28,6 @@ from frostline.core.invocation import MAX_RESPONSE_BYTES, TAIL_BYTES, Invocation
 from frostline.core.payload import EMPTY, Payload
 from frostline.testing.builders import Like, answers, delivers, exited, failed, function, invocation, resolves, responded, runs, starts
 from frostline.testing.dialogue import E1, Dialogue, states, wait
-from frostline.core.events import EnvironmentStarted
 
 from .prologues import failure
 
@@ -144,7 +144,9 @@ def test_a_stream_that_breaks_is_ended(how: str) -> None:
         case "timeout":
             dialogue = dialogue >> wait(3.01) << Like(StreamEnd, error_type="Sandbox.Timedout") << KillProcesses(E1)
         case "truncated":
-            dialogue = dialogue >> RuntimeResponseTruncated(E1, 2, request_id="a") << Like(StreamEnd, error_type="Runtime.TruncatedResponse")
+            dialogue = (
+                dialogue >> RuntimeResponseTruncated(E1, 2, request_id="a") << Like(StreamEnd, error_type="Runtime.TruncatedResponse")
+            )
     assert dialogue >> chunk(b"late") >> RuntimeResponseEnded(E1, 2)
     dialogue.laws.finished()
 

@@ -58,12 +58,7 @@ def test_the_budgets() -> None:
 def test_without_extensions_the_runtime_gets_no_sigterm() -> None:
     """0 ms: it is destroyed at once, its telemetry delivered first."""
     dialogue = (
-        idle(policy=NO_FREEZE)
-        >> RECLAIM
-        << DestroyEnvironment(E1)
-        << states(E1="stopping")
-        >> EnvironmentGone(E1)
-        << states(E1="gone")
+        idle(policy=NO_FREEZE) >> RECLAIM << DestroyEnvironment(E1) << states(E1="stopping") >> EnvironmentGone(E1) << states(E1="gone")
     )
     assert dialogue
     assert dialogue.effects.index(CloseTelemetry(E1)) < dialogue.effects.index(DestroyEnvironment(E1))
@@ -157,9 +152,13 @@ def test_an_extension_that_asks_again_after_shutdown_is_told_once() -> None:
 
 def test_the_reason_of_a_reset_after_a_crash_is_failure() -> None:
     """RIE's words: spindown, timeout, failure."""
-    assert extended_busy() >> exited(E1, status=1) << resolves("a", FunctionFailed) >> ExtensionNext(
-        E1, 12, extension_id="id:logger"
-    ) << answers(12, NextShutdown, reason="failure")
+    assert (
+        extended_busy()
+        >> exited(E1, status=1)
+        << resolves("a", FunctionFailed)
+        >> ExtensionNext(E1, 12, extension_id="id:logger")
+        << answers(12, NextShutdown, reason="failure")
+    )
 
 
 def test_a_reclaim_during_a_reset_goes_on_with_its_shutdown() -> None:

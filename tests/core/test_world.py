@@ -10,6 +10,7 @@ import struct
 
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from frostline.core.function import Function
 from frostline.core.policy import Policy
@@ -43,19 +44,24 @@ def at_rest(world: World) -> None:
             case State.FROZEN | State.PREPARED:
                 pass
             case State.IDLE:
-                assert not (world.fleet.policy.freeze and environment.initialized and environment._freeze_failures < 3), f"{environment!r} is not frozen"
+                assert not (world.fleet.policy.freeze and environment.initialized and environment._freeze_failures < 3), (
+                    f"{environment!r} is not frozen"
+                )
             case _:
                 raise AssertionError(f"{environment!r} does not come to rest")
 
 
 @settings(
-    max_examples=1500, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate, Phase.shrink]
+    max_examples=1500,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
 )
 @given(policy=POLICIES, first=FUNCTIONS, second=FUNCTIONS, course=COURSES)
 def test_whatever_freezes_when(policy: Policy, first: Function, second: Function, course: bytes) -> None:
     """Each invocation is answered exactly once, no transition is invalid, nothing frozen is delivered to, and nothing is left in the end."""
-    from msgspec.structs import replace
-
     world = World(policy, [first, replace(second, name="g")])
     try:
         for (choice,) in struct.iter_unpack("<H", course[: len(course) // 2 * 2]):

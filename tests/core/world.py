@@ -7,7 +7,6 @@ is owed is given; `end` shuts the fleet down.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -75,40 +74,12 @@ from frostline.core.payload import EMPTY, Payload
 from frostline.core.policy import Policy
 from frostline.testing.laws import Laws
 
+from .sandboxes import Process, Sandbox
+
 Move = Callable[[], None]
 
 TIME = (0.0005,) * 6 + (0.002,) * 6 + (0.03,) * 3 + (0.3, 1.5, 3.5, 11.0, 70.0, 2500.0)
 WRONG_ID = "nobody"
-
-
-class Process:
-    """The runtime or an extension, alive or not, until another one takes its place."""
-
-    def __init__(self, name: str, *, gated: bool) -> None:
-        self.name = name
-        self.gated = gated
-        self.alive = True
-        #: It got a signal, was told to shut down, or was refused what it needs: a well-behaved process ends.
-        self.leaving = False
-        self.extension_id: str | None = None
-        self.poll: int | None = None
-        #: What a runtime was handed and has not answered.
-        self.request_id: str | None = None
-        self.stream: int | None = None
-
-
-class Sandbox:
-    """One environment's sandbox: the orders that it has not carried out yet, and what runs in it."""
-
-    def __init__(self, environment: str) -> None:
-        self.environment = environment
-        self.orders: deque[str] = deque(["start"])
-        self.processes: dict[str, Process] = {}
-        self.frozen = False
-
-    def running(self) -> list[Process]:
-        """The processes that can do something."""
-        return [] if self.frozen else [process for process in self.processes.values() if process.alive and not process.gated]
 
 
 class World:
@@ -143,7 +114,6 @@ class World:
     def _take(self, effect: Effect) -> None:
         match effect:
             case SetTimer():
-                assert effect.at >= 0
                 self.timers[effect.timer] = effect.at
             case CancelTimer():
                 self.timers.pop(effect.timer, None)
@@ -199,9 +169,13 @@ class World:
         choice, kind = divmod(choice, 64)
         moves: list[Move] = []
         if kind < 20:
-            moves = [partial(self.obey, sandbox, how) for sandbox in self.sandboxes.values() if sandbox.orders for how in (0, 0, 0, 0, 1, 2)]
+            moves = [
+                partial(self.obey, sandbox, how) for sandbox in self.sandboxes.values() if sandbox.orders for how in (0, 0, 0, 0, 1, 2)
+            ]
         elif kind < 40:
-            moves = [move for sandbox in self.sandboxes.values() for process in sandbox.running() if (move := self.proper(sandbox, process))]
+            moves = [
+                move for sandbox in self.sandboxes.values() for process in sandbox.running() if (move := self.proper(sandbox, process))
+            ]
         elif kind < 46:
             moves = [partial(self.fire, timer) for timer, at in self.timers.items() if at <= self.now]
         elif kind < 49:
@@ -210,7 +184,12 @@ class World:
         elif kind < 50:
             moves = self._disturbances()
         elif kind < 54:
-            moves = [move for sandbox in self.sandboxes.values() for process in sandbox.processes.values() for move in self._whims(sandbox, process)]
+            moves = [
+                move
+                for sandbox in self.sandboxes.values()
+                for process in sandbox.processes.values()
+                for move in self._whims(sandbox, process)
+            ]
         elif kind >= 58:
             self.now += TIME[choice % len(TIME)]
         if moves:
@@ -337,7 +316,10 @@ class World:
     def _whims(self, sandbox: Sandbox, process: Process) -> list[Move]:
         """What a badly behaved process might do. A dead one may have left requests behind that are read late; a frozen one can only be killed."""
         name = sandbox.environment
-        ends: list[Move] = [partial(self.exit, sandbox, process, signal=9, out_of_memory=True), partial(self.exit, sandbox, process, status=1)]
+        ends: list[Move] = [
+            partial(self.exit, sandbox, process, signal=9, out_of_memory=True),
+            partial(self.exit, sandbox, process, status=1),
+        ]
         if not process.alive:
             return [] if sandbox.frozen else [lambda: self.tell(RuntimeNext(name, self._ask(process)))]
         if sandbox.frozen or process.gated:
@@ -384,7 +366,9 @@ class World:
         until += self.now
         for _ in range(5000):
             moves = [partial(self.obey, sandbox) for sandbox in self.sandboxes.values() if sandbox.orders]
-            moves += [move for sandbox in self.sandboxes.values() for process in sandbox.running() if (move := self.proper(sandbox, process))]
+            moves += [
+                move for sandbox in self.sandboxes.values() for process in sandbox.running() if (move := self.proper(sandbox, process))
+            ]
             if moves:
                 moves[0]()
                 continue

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import boto3
 from botocore.config import Config
@@ -29,6 +29,8 @@ LIMIT_S = 60.0
 FUNCTIONS = Path(__file__).parent / "functions"
 RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 """The runtime whose interpreter is surely here: the one that runs the tests."""
+
+MARKER = "FROSTLINE_TEST_RUN"
 
 FROSTLINE = (sys.executable, "-m", "frostline")
 
@@ -57,14 +59,15 @@ class Server:
         """Its temporary directory: all that it may leave on disk would be here."""
         self.marker = uuid.uuid4().hex
         home.mkdir(parents=True, exist_ok=True)
-        command = [*as_user, *program, "up", str(source), "--port", "0", "--json", *options]
+        # Functions have the marker, too: what is left of them can be told from what belongs to somebody else.
+        command = [*as_user, *program, "up", str(source), "--port", "0", "--json", "--env", f"{MARKER}={self.marker}", *options]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=home,
-            env={**surroundings(home), "FROSTLINE_TEST": self.marker, **(environment or {})},
+            env={**surroundings(home), MARKER: self.marker, **(environment or {})},
             start_new_session=True,  # signals from a terminal are the tests' to send
         )
         self.lines: list[dict[str, Any]] = []
@@ -74,6 +77,7 @@ class Server:
         for reader in self._readers:
             reader.start()
         self.started = self._first()
+        self.run = next((home / "tmp").glob("frostline-*/run-*")).name.removeprefix("run-")
         self.port = int(self.started["port"])
         self.client = client(self.port)
 
@@ -124,9 +128,9 @@ class Server:
             return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
 
     def environments(self, function: str | None = None) -> list[dict[str, Any]]:
-        """What `/_frostline/environments` says."""
+        """What `/_frostline/environments` says; not those that are kept ready and have none of a function's code run."""
         found: list[dict[str, Any]] = json.loads(self.http("GET", "/_frostline/environments")[2])["environments"]
-        return [one for one in found if function in (None, one["function"])]
+        return [one for one in found if function in (None, one["function"]) and one["state"] not in ("starting", "prepared")]
 
     def until_state(self, function: str, state: str, limit_s: float = LIMIT_S) -> dict[str, Any]:
         """The function's only environment, once it is in this state; nothing prints that, so it is asked for."""
@@ -182,8 +186,8 @@ class Server:
         self.client.close()
 
     def left_behind(self) -> list[str]:
-        """What there still is of it: processes, mounts, cgroups, files."""
-        return [*processes(self.marker, self.home), *(str(path) for path in cgroups(self.marker)), *remains(self.home)]
+        """What there still is of it: processes, control groups, files and mounts."""
+        return [*processes(self.marker, self.run), *cgroups(self.run), *files(self.home)]
 
 
 def surroundings(home: Path) -> dict[str, str]:
@@ -246,14 +250,14 @@ def up(home: Path, source: Path, *options: str, **more: Any) -> Iterator[Server]
     assert server.left_behind() == []
 
 
-def processes(marker: str, home: Path) -> list[str]:
-    """Processes that were started with this marker, or in whose view this home is mounted."""
+def processes(marker: str, run: str) -> list[str]:
+    """Processes that were started with this marker, that are in a control group of this run, or that see a mount of it."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
         try:
-            theirs = marker.encode() in (entry / "environ").read_bytes() or str(home) in (entry / "mountinfo").read_text()
+            theirs = marker.encode() in (entry / "environ").read_bytes() or any(run in (entry / name).read_text() for name in ("cgroup", "mountinfo"))
             if theirs:
                 found.append(f"process {entry.name}: {(entry / 'cmdline').read_bytes().replace(bytes(1), b' ').decode(errors='replace')}")
         except OSError:
@@ -261,15 +265,15 @@ def processes(marker: str, home: Path) -> list[str]:
     return found
 
 
-def cgroups(run: str) -> list[Path]:
-    """Control groups of a run, by its marker or its id."""
-    del run
-    return []
+def cgroups(run: str) -> list[str]:
+    """Control groups of a run, in every hierarchy."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if " - cgroup" in line]
+    return [f"{folder}/{name}" for point in points for folder, names, _ in os.walk(point) for name in names if run in name]
 
 
-def remains(home: Path) -> list[str]:
-    """Files below the temporary directory; the folder that holds one folder a run is allowed to stay."""
-    return [str(path) for path in (home / "tmp").rglob("*") if not (path.is_dir() and path.name.startswith("frostline-"))]
+def files(home: Path) -> list[str]:
+    """What is below the temporary directory, but for the folder in which each run has its own."""
+    return [str(path) for path in (home / "tmp").rglob("*") if path.parent != home / "tmp" or not path.name.startswith("frostline-")]
 
 
 def run_cli(home: Path, *arguments: str, stdin: bytes = b"", cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -277,9 +281,3 @@ def run_cli(home: Path, *arguments: str, stdin: bytes = b"", cwd: Path | None = 
     return subprocess.run(
         [*FROSTLINE, *arguments], input=stdin, capture_output=True, timeout=LIMIT_S, cwd=cwd or home, env={**surroundings(home), **environment}, check=False
     )
-
-
-def drain(stream: IO[bytes]) -> bytes:
-    """Read a stream to its end and close it."""
-    with stream:
-        return stream.read()

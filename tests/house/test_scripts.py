@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-SCRIPTS = sorted([*(path for path in (REPOSITORY / "scripts").iterdir() if path.is_file()), REPOSITORY / ".ci" / "run"])
+SCRIPTS = sorted([*(path for path in (REPOSITORY / "scripts").iterdir() if path.is_file() and not path.suffix), REPOSITORY / ".ci" / "run"])
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

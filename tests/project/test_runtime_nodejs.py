@@ -444,3 +444,12 @@ def test_a_node_of_another_version_is_a_note(tmp_path: Path, cache: Path) -> Non
     (missing,) = deployed(tmp_path, cache, runtime="nodejs22.x" if HERE != "nodejs22.x" else "nodejs20.x").launch.notes
     assert "runs under Node.js" in missing
     assert deployed(tmp_path, cache, runtime=HERE).launch.notes == ()
+
+
+def test_a_missing_sdk_is_a_note(tmp_path: Path, cache: Path) -> None:
+    """AWS's runtime brings the SDK; where it is not, the function would fail at its first import."""
+    (tmp_path / "index.mjs").write_text("import { S3 } from '@aws-sdk/client-s3'; export const handler = async () => 1")
+    (note,) = deployed(tmp_path, cache, runtime=HERE).launch.notes
+    assert note.startswith("index.mjs uses @aws-sdk, which AWS's runtime brings")
+    (tmp_path / "node_modules" / "@aws-sdk").mkdir(parents=True)
+    assert deployed(tmp_path, cache, runtime=HERE).launch.notes == ()

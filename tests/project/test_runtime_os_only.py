@@ -6,20 +6,18 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frostline.project import Deployment, ProjectError, Seen
+from frostline.project import ProjectError
 from frostline.project.runtimes import gorpc, os_only
 from frostline.project.runtimes.gorpc import bridge, gob
 
-from .runtime_api import FakeRuntimeAPI, Running, deployed, running
+from .runtime_api import FakeRuntimeAPI, deployed, running
 
 GO = shutil.which("go")
 needs_go = pytest.mark.skipif(GO is None, reason="Go is not installed")
@@ -94,42 +92,45 @@ def test_a_go1x_function_is_named_by_its_handler(hello: Path, api: FakeRuntimeAP
 # Go's older protocol ---------------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def bridged(hello: Path, api: FakeRuntimeAPI, cache: Path, folder: Path) -> Iterator[Running]:
-    """The function behind the bridge, which is how a binary would be started that knows nothing else."""
-    deployment: Deployment = msgspec.structs.replace(deployed(hello, cache), launch=os_only._bridged(Seen("task", "bootstrap")))
-    with running(deployment, api, folder) as process:
-        yield process
+@pytest.fixture(scope="session")
+def old(hello: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The function as an old aws-lambda-go would have built it: the name of the variable with the Runtime API's address is not in it."""
+    folder = tmp_path_factory.mktemp("old") / "code"
+    folder.mkdir()
+    (folder / "main").write_bytes((hello / "bootstrap").read_bytes().replace(os_only.API_ENV, b"X" * len(os_only.API_ENV)))
+    (folder / "main").chmod(0o755)
+    return folder
 
 
 @needs_go
-def test_the_older_protocol(hello: Path, api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> None:
+def test_the_older_protocol(old: Path, api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> None:
     """The same function, called through `net/rpc`, answers the same."""
-    with bridged(hello, api, cache, tmp_path):
+    deployment = deployed(old, cache, runtime="go1.x")
+    assert "older protocol" in deployment.launch.notes[0]
+    with running(deployment, api, tmp_path):
         check_go(api, legacy=True)
         assert len(api.invoke({"key": "k", "large": 5_000_000}).json["large_response"]) == 5_000_000
 
 
 @needs_go
-def test_a_panic_through_the_older_protocol_ends_the_process(hello: Path, api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> None:
+def test_a_panic_through_the_older_protocol_ends_the_process(old: Path, api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> None:
     """The error carries the stack; the function asks to be ended."""
-    with bridged(hello, api, cache, tmp_path) as process:
+    with running(deployed(old, cache, runtime="go1.x"), api, tmp_path) as process:
         sent = api.invoke({"panic": "at the disco"})
         assert (sent.kind, sent.json["errorMessage"], sent.json["errorType"]) == ("error", "at the disco", "string")
         assert {"path", "line", "label"} == set(sent.json["stackTrace"][0])
         assert process.wait() == 1
 
 
-def test_the_bridge_ends_as_the_function_ends(api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("body", "status"), [("exit 7", 7), ("kill -SEGV $$", -11)])
+def test_the_bridge_ends_as_the_function_ends(body: str, status: int, api: FakeRuntimeAPI, cache: Path, tmp_path: Path) -> None:
     """An exit before anything listens, and a signal."""
-    for body, status in (("exit 7", 7), ("kill -SEGV $$", -11)):
-        folder = tmp_path / str(status)
-        code = folder / "code"
-        code.mkdir(parents=True)
-        (code / "bootstrap").write_text(f"#!/bin/sh\n{body}\n")
-        (code / "bootstrap").chmod(0o755)
-        with bridged(code, api, cache, folder) as process:
-            assert process.wait() == status
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "main").write_text(f"#!/bin/sh\n{body}\n# {os_only.RPC_ENV.decode()}\n")
+    (code / "main").chmod(0o755)
+    with running(deployed(code, cache, runtime="go1.x"), api, tmp_path) as process:
+        assert process.wait() == status
 
 
 def check_go(api: FakeRuntimeAPI, *, legacy: bool) -> None:

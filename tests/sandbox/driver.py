@@ -113,9 +113,9 @@ class Driver:
         variables = {"PATH": "/usr/bin:/bin", "TMP": paths.tmp, **(env or {})}
         self.sandbox.run(environment, ProcessSpec(name=name, argv=whole, env=variables, cwd=paths.task, gate=gate, telemetry_log=log))
 
-    def python(self, environment: str, script: str, name: str = "runtime", **more: bool) -> None:
+    def python(self, environment: str, script: str) -> None:
         """Start a Python script; the environment needs `extra_read_only=INTERPRETER`."""
-        self.run(environment, PYTHON, "-I", "-S", "-c", script, name=name, **more)
+        self.run(environment, PYTHON, "-I", "-S", "-c", script)
 
     def text(self, environment: str, process: str = "runtime", kind: OutputKind = "text") -> str:
         """What a process wrote so far."""

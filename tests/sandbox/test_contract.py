@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from frostline.core.events import (
+    EnvironmentFreezeFailed,
     EnvironmentFrozen,
     EnvironmentGone,
     EnvironmentStarted,
@@ -249,6 +250,24 @@ async def test_an_environment_can_be_destroyed_while_it_is_built(driver: Driver,
 async def test_destroying_what_is_not_there_is_answered(driver: Driver) -> None:
     driver.sandbox.destroy("unknown")
     await driver.expect("unknown", EnvironmentGone)
+
+
+async def test_what_is_not_there_answers_all_the_same(driver: Driver) -> None:
+    sandbox = driver.sandbox
+    sandbox.signal("unknown", "runtime", signal.SIGTERM)
+    sandbox.open_gate("unknown", "runtime")
+    driver.run("unknown", "true")
+    assert "not running" in (await driver.expect("unknown", ProcessExited)).error
+    for act, answer in (
+        (sandbox.freeze, EnvironmentFreezeFailed),
+        (sandbox.thaw, EnvironmentThawed),
+        (sandbox.kill_processes, ProcessesKilled),
+        (sandbox.destroy, EnvironmentGone),
+    ):
+        act("unknown")
+        await driver.expect("unknown", answer)
+    with pytest.raises(OSError, match="is not running"):
+        sandbox.connect("unknown", 1)
 
 
 async def test_code_that_is_not_there_is_a_failed_start_that_names_it(driver: Driver, tmp_path: Path) -> None:

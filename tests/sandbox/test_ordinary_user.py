@@ -64,9 +64,9 @@ def run_as_user(home: Path, *argv: str, cgroup: Path | None = None) -> subproces
     return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=600, preexec_fn=enter, check=False)
 
 
-def pytest_arguments(home: Path) -> list[str]:
+def pytest_arguments(home: Path, *more: str) -> list[str]:
     tests = [str(HERE / name) for name in ("test_contract.py", "test_namespaces.py")]
-    return ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={home}/tests", *tests]
+    return ["-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--basetemp={home}/tests", *more, *tests]
 
 
 def test_without_any_cgroup(home: Path) -> None:
@@ -76,6 +76,7 @@ def test_without_any_cgroup(home: Path) -> None:
 
 
 def test_with_a_delegated_cgroup(home: Path, delegated: Path) -> None:
-    ran = run_as_user(home, *pytest_arguments(home), "-k", "freez or froze or destroy or kill or closing or memory", "-v", cgroup=delegated)
+    arguments = pytest_arguments(home, "-v", "-k", "freez or froze or destroy or kill or closing or memory")
+    ran = run_as_user(home, *arguments, cgroup=delegated)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "namespaces/cgroup-v2" in ran.stdout, ran.stdout

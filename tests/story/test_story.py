@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from frostline.core.effects import Accepted, Answer, NextInvocation, Resolve, Succeeded
+from frostline.core.effects import Accepted, Answer, Emit, NextInvocation, Resolve, Succeeded
 from frostline.core.events import FunctionDeployed, InvocationArrived, Logged, RuntimeNext
 from frostline.core.function import Function
 from frostline.core.payload import Payload
@@ -16,6 +16,14 @@ from frostline.story.records import HEAD_BYTES, PayloadSummary
 from frostline.story.writer import StoryWriter
 
 FUNCTION = Function(name="f", runtime="python3.11", handler="app.handler", revision="1")
+EMITTED = Emit(
+    environment="e",
+    function="f",
+    time=5.5,
+    type="platform.report",
+    record={"requestId": "r", "metrics": {"durationMs": 1.5}},
+    text="REPORT",
+)
 
 
 def write(path: Path) -> None:
@@ -30,6 +38,7 @@ def write(path: Path) -> None:
     )
     writer.record(RuntimeNext("e", 4), [Answer(4, Accepted()), Resolve("r", Succeeded(payload=Payload(b"{}")))], 5.3)
     writer.record(Logged(environment="e", process="runtime", text="line\tü"), [], 5.4)
+    writer.record(RuntimeNext("e", 5), [EMITTED], 5.5)
     writer.close()
 
 
@@ -39,7 +48,7 @@ def test_what_was_recorded_is_read_back(tmp_path: Path) -> None:
     with Story.open(path) as story:
         lines = list(story)
         assert story.header.level == {"freezer": "off"} and not story.truncated
-    assert [line.seq for line in lines] == [1, 2, 3, 4, 5, 6, 7]
+    assert [line.seq for line in lines] == [1, 2, 3, 4, 5, 6, 7, 8, 9]
     assert lines[0].event == FunctionDeployed(FUNCTION)
     assert lines[2].cause == 2 and lines[5].cause == 4
     assert lines[6].event == Logged(environment="e", process="runtime", text="line\tü")
@@ -87,7 +96,7 @@ def test_a_line_that_is_none_is_named_by_its_number(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     write(path)
     path.write_bytes(path.read_bytes() + b'{"seq": "x"}\n')
-    with Story.open(path) as story, pytest.raises(StoryError, match="line 9"):
+    with Story.open(path) as story, pytest.raises(StoryError, match="line 11"):
         list(story)
 
 

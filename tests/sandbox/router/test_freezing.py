@@ -146,9 +146,7 @@ async def test_an_end_behind_data_is_lost_with_the_data(shared_lab: Lab, listene
 
 
 @pytest.mark.parametrize(("how", "state"), [("fin", TCP_CLOSE_WAIT), ("rst", TCP_CLOSE)])
-async def test_fin_delivered_reaches_the_frozen_environments_kernel(
-    shared_lab: Lab, listener: Listener, how: End, state: int
-) -> None:
+async def test_fin_delivered_reaches_the_frozen_environments_kernel(shared_lab: Lab, listener: Listener, how: End, state: int) -> None:
     shared_lab.router.decide(Fates(default="fin_delivered"))
     pairs = await listener.pairs()
     await shared_lab.hold(NAME)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import click
 
 from ..control.plane import ControlPlane, OpenSandbox
 from ..control.service import Service
-from ..core.effects import FunctionFailed, Succeeded, Throttled, Unavailable
+from ..core.effects import FunctionFailed, Outcome, Succeeded, Throttled, Unavailable
 from ..core.policy import Policy
 from ..project import Project
+from ..wire.invoke_api import MAX_REQUEST
+from ..wire.payload_json import payload_error
 from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
 from .running import load_project, opener, run
 from .terminal import Printer
@@ -28,7 +31,9 @@ CONNECT_TIMEOUT_S = 5
 @click.argument("target", metavar="FUNCTION|PATH")
 @click.argument("function", required=False, metavar="[FUNCTION]")
 @click.option("--event", "-e", default=None, metavar="JSON|@FILE|-", help="The event: JSON, a file, or standard input. Default: {}.")
-@click.option("--port", "-p", type=click.IntRange(1, 65535), default=None, help=f"Port of the running `frostline up` (default {DEFAULT_PORT}).")
+@click.option(
+    "--port", "-p", type=click.IntRange(1, 65535), default=None, help=f"Port of the running `frostline up` (default {DEFAULT_PORT})."
+)
 @click.option("--endpoint", default=None, metavar="URL", help="Endpoint of the running `frostline up`, instead of --port.")
 @click.option("--asynchronous", "-a", is_flag=True, help="Queue the event and do not wait (running `frostline up` only).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: status, function error, payload, request id, log.")
@@ -61,7 +66,9 @@ def invoke(
         chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names} | {"spares": 0})
         project = load_project(source(target, **options))
         name = _choose(project, function)
-        run(_once(project, name, payload, chosen, sandbox, Path(story) if story else None, as_json=as_json))
+        answer = run(_once(project, name, payload, chosen, sandbox, Path(story) if story else None, as_json=as_json))
+        assert answer is not None  # a signal exits
+        _tell(name, *answer, as_json=as_json)
         return
     if function is not None:
         raise Failure(f"there is no file or folder {target!r} to take the function {function!r} from.")
@@ -77,15 +84,24 @@ def _event(given: str | None) -> bytes:
         elif given.startswith("@"):
             data, name = Path(given[1:]).read_bytes(), given[1:]
         else:
-            data, name = given.encode(), "--event"
-    except OSError as error:
-        raise Failure(f"the event {given[1:]} cannot be read: {error.strerror}") from error
-    try:
-        json.loads(data or b"{}")
-    except (ValueError, RecursionError) as error:
-        hint = " (to read it from a file, write --event @FILE)" if name == "--event" and Path(given).exists() else ""
-        raise Failure(f"the event from {name} is not JSON: {error}{hint}") from error
+            data, name = os.fsencode(given), "--event"
+    except (OSError, ValueError) as error:
+        raise Failure(f"the event {given[1:]} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(data) > MAX_REQUEST:
+        raise Failure(f"the event from {name} has {len(data)} bytes; Lambda takes {MAX_REQUEST} at most.")
+    if data and payload_error(data):
+        hint = " (to read it from a file, write --event @FILE)" if name == "--event" and os.path.isfile(given) else ""
+        raise Failure(f"the event from {name} is not JSON: {_why_not(data)}{hint}")
     return data or b"{}"
+
+
+def _why_not(data: bytes) -> str:
+    """What is wrong with a payload, in Python's words, which are shorter than AWS's."""
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError) as error:
+        return str(error)
+    return "it has NaN or Infinity, or is not UTF-8"  # Python takes them, Lambda does not
 
 
 def _choose(project: Project, wanted: str | None) -> str:
@@ -102,7 +118,9 @@ def _choose(project: Project, wanted: str | None) -> str:
     raise Failure(f"{project.origin} has no function {wanted!r}; it has {', '.join(names)}.")
 
 
-async def _once(project: Project, name: str, payload: bytes, chosen: Policy, sandbox: OpenSandbox, story: Path | None, *, as_json: bool) -> None:
+async def _once(
+    project: Project, name: str, payload: bytes, chosen: Policy, sandbox: OpenSandbox, story: Path | None, *, as_json: bool
+) -> tuple[str, Outcome]:
     printer = Printer(err=True)
     plane = ControlPlane(sandbox, policy=chosen, story=story, note=printer.note)
     try:
@@ -113,10 +131,14 @@ async def _once(project: Project, name: str, payload: bytes, chosen: Policy, san
         service = Service(plane, project, note=printer.note, watch=False)
         if not as_json:
             plane.logs.follow(printer.line)
-        request_id, outcome = await plane.call(name, payload, tail=True)
+        answer = await plane.call(name, payload, tail=True)
         service.close()
     finally:
         await plane.close()
+    return answer
+
+
+def _tell(name: str, request_id: str, outcome: Outcome, *, as_json: bool) -> None:
     match outcome:
         case Succeeded(payload=body, log_tail=tail):
             _show(200, None, body.data, request_id, tail, as_json=as_json)
@@ -169,7 +191,9 @@ def _remote(endpoint: str, name: str, payload: bytes, *, asynchronous: bool, as_
     )
 
 
-def request(endpoint: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[http.client.HTTPResponse, bytes]:
+def request(
+    endpoint: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+) -> tuple[http.client.HTTPResponse, bytes]:
     """One request to a running `frostline up`. Raises Failure when it cannot be reached."""
     connection, response = begin(endpoint, method, path, body, headers)
     try:
@@ -184,10 +208,14 @@ def begin(
     endpoint: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
     """Begin a request whose answer is read as it comes. Raises Failure."""
-    url = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
-    if url.scheme != "http" or not url.hostname:
+    try:
+        url = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
+        hostname, port = url.hostname, url.port or 80
+    except ValueError:
+        hostname = None
+    if not hostname or url.scheme != "http":
         raise Failure(f"{endpoint!r} is not an endpoint: it should look like http://127.0.0.1:{DEFAULT_PORT}.")
-    connection = http.client.HTTPConnection(url.hostname, url.port or 80, timeout=CONNECT_TIMEOUT_S)
+    connection = http.client.HTTPConnection(hostname, port, timeout=CONNECT_TIMEOUT_S)
     try:
         connection.connect()
         assert connection.sock is not None
@@ -197,4 +225,6 @@ def begin(
     except (OSError, http.client.HTTPException) as error:
         connection.close()
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Failure(f"no `frostline up` answers at {endpoint}: {reason}. Start one with `frostline up`, or say where it is with --port.") from error
+        raise Failure(
+            f"no `frostline up` answers at {endpoint}: {reason}. Start one with `frostline up`, or say where it is with --port."
+        ) from error

@@ -69,9 +69,13 @@ def project_options(command: Command) -> Command:
             click.option("--handler", metavar="HANDLER", help="The handler, as on AWS: app.lambda_handler, index.handler."),
             click.option("--runtime", metavar="RUNTIME", help="AWS's identifier: python3.12, nodejs20.x, provided.al2023, go1.x."),
             click.option("--name", metavar="NAME", help="The function's name. Default: the folder's or the file's."),
-            click.option("--env", "environment", multiple=True, type=Pair(), metavar="NAME=VALUE", help="A variable for every function; repeatable."),
+            click.option(
+                "--env", "environment", multiple=True, type=Pair(), metavar="NAME=VALUE", help="A variable for every function; repeatable."
+            ),
             click.option("--timeout", type=Duration(), help="Timeout of a function without a template (default 3s)."),
-            click.option("--memory", type=click.IntRange(128, 10240), metavar="MB", help="Memory of a function without a template (default 128)."),
+            click.option(
+                "--memory", type=click.IntRange(128, 10240), metavar="MB", help="Memory of a function without a template (default 128)."
+            ),
             click.option(
                 "--parameter", "parameters", multiple=True, type=Pair(), metavar="NAME=VALUE", help="A template's parameter; repeatable."
             ),
@@ -122,10 +126,18 @@ def policy_options(command: Command) -> Command:
                 help=f"With --freeze network, what becomes of connections: {', '.join(FATES)}. For one destination, or for all others; repeatable.",
             ),
             click.option(
-                "--freeze-delay", type=Duration(), default=default.freeze_delay_s, show_default="1ms", help="How long an environment is idle before."
+                "--freeze-delay",
+                type=Duration(),
+                default=default.freeze_delay_s,
+                show_default="1ms",
+                help="How long an environment is idle before.",
             ),
             click.option(
-                "--idle-timeout", type=Duration(), default=default.idle_timeout_s, show_default="40m", help="Reclaim an environment idle for longer."
+                "--idle-timeout",
+                type=Duration(),
+                default=default.idle_timeout_s,
+                show_default="40m",
+                help="Reclaim an environment idle for longer.",
             ),
             click.option(
                 "--chaos",
@@ -142,9 +154,18 @@ def policy_options(command: Command) -> Command:
                 help="Functions that have an environment ready, with none of their code run.",
             ),
             click.option(
-                "--retry-delay", type=Duration(), default=default.retry_delay_s, show_default="60s", help="Before a failed asynchronous invocation runs again."
+                "--retry-delay",
+                type=Duration(),
+                default=default.retry_delay_s,
+                show_default="60s",
+                help="Before a failed asynchronous invocation runs again.",
             ),
-            click.option("--story", type=click.Path(dir_okay=False), metavar="FILE", help="Record everything that happens into this file (JSON lines)."),
+            click.option(
+                "--story",
+                type=click.Path(dir_okay=False),
+                metavar="FILE",
+                help="Record everything that happens into this file (JSON lines).",
+            ),
         )
     ):
         command = option(command)
@@ -170,7 +191,9 @@ def chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--fate'") from error
     if texts and freeze != "network":
-        raise click.BadParameter(f"connections meet a fate with --freeze network only, and this is --freeze {freeze}.", param_hint="'--fate'")
+        raise click.BadParameter(
+            f"connections meet a fate with --freeze network only, and this is --freeze {freeze}.", param_hint="'--fate'"
+        )
     return parsed
 
 

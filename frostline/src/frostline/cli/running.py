@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -19,6 +20,11 @@ from ..sandbox.choose import open_sandbox
 from ..sandbox.port import Sandbox, SandboxError
 from .options import Failure
 from .terminal import Printer
+
+Result = TypeVar("Result")
+
+GC_YOUNG = 20_000
+"""New objects before a collection, instead of 700: measured on warm invocations, 5 % less time."""
 
 
 def load_project(source: Source) -> Project:
@@ -44,15 +50,24 @@ def opener(freeze: str, fates: Fates | None = None) -> OpenSandbox:
     return open_it
 
 
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a command to its end, or to Ctrl-C, SIGTERM or SIGHUP, which end it in good order. A second Ctrl-C does not wait for good order."""
+def run(work: Coroutine[Any, Any, Result], *, endless: bool = False) -> Result | None:
+    """Run a command to its end: its result. Ctrl-C, SIGTERM or SIGHUP end it in good order; a second Ctrl-C does not wait for good order.
+
+    A signal is the proper end of an `endless` command (then there is no result); any other exits with 128 and the signal's number, as a shell has it.
+    """
+    # What was imported lives as long as the process, and an invocation makes few cycles: collect seldom, and do not look at the imports.
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG, 20, 50)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_until_signalled(work))
+            result, signum = runner.run(_until_signalled(work))
     except SandboxError as error:
         raise Failure(str(error)) from error
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    if signum is not None and not endless:
+        raise SystemExit(128 + signum)
+    return result
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -63,7 +78,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
+async def _until_signalled(work: Coroutine[Any, Any, Result]) -> tuple[Result | None, int | None]:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work, name="command")
     received: list[int] = []
@@ -79,7 +94,8 @@ async def _until_signalled(work: Coroutine[Any, Any, None]) -> None:
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(signum, stop, signum)
     try:
-        await task
+        return await task, None
     except asyncio.CancelledError:
         if not received:
             raise
+        return None, received[0]

@@ -35,14 +35,18 @@ class Printer:
         click.echo(text, err=self._err, color=self._colour)
 
     def line(self, line: LogLine) -> None:
-        """A log line: time, function, environment, text."""
+        """Print a log line."""
+        click.echo(self.form(line), err=self._err, color=self._colour, nl=False)
+
+    def form(self, line: LogLine) -> str:
+        """A log line as it is printed: time, function, environment, text; a line of output for each line in it."""
         at = datetime.fromtimestamp(line.time, UTC).astimezone().strftime("%H:%M:%S.%f")[:-3]
         where = click.style(f"{line.function} {line.environment[:6]}", fg=self._function_colour(line.function))
         text = line.text.replace("\r", "\n").rstrip("\n")
         dim = line.type.startswith("platform.")
         prefix = f"{click.style(at, dim=True)} {where} "
-        for part in text.split("\n"):
-            self._echo(prefix + (click.style(part, dim=True) if dim else part))
+        whole = "".join(f"{prefix}{click.style(part, dim=True) if dim else part}\n" for part in text.split("\n"))
+        return whole if self._colour else click.unstyle(whole)
 
     def note(self, text: str) -> None:
         """A sentence for the person."""

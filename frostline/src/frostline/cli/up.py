@@ -11,25 +11,31 @@ import click
 import msgspec
 
 from ..control.invoke_server import InvokeServer
+from ..control.logs import LogLine
 from ..control.plane import ControlPlane, OpenSandbox
 from ..control.service import Service
 from ..core.policy import Policy
 from ..project import Project
 from .banner import banner
 from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
+from .outlet import Outlet
 from .running import load_project, opener, run
 from .terminal import Printer, colours
 
 
 @click.command()
 @click.argument("path", default=".", metavar="[TEMPLATE|DIR|ZIP|FILE]")
-@click.option("--port", "-p", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="The endpoint's port; 0 for a free one.")
+@click.option(
+    "--port", "-p", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="The endpoint's port; 0 for a free one."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @project_options
 @policy_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: what is served, then every log line.")
 @click.option("--quiet", "-q", is_flag=True, help="Do not print the functions' logs.")
-def up(path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str, fates: tuple[str, ...], story: str | None, **options: Any) -> None:
+def up(
+    path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str, fates: tuple[str, ...], story: str | None, **options: Any
+) -> None:
     """Serve the functions of a project until Ctrl-C.
 
     The project is a SAM template, a folder (with or without a template), a zip, or a single file. boto3, the AWS CLI and every other SDK
@@ -39,7 +45,7 @@ def up(path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str,
     chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names})
     sandbox = opener(freeze, chosen_fates(fates, freeze))
     project = load_project(source(path, **options))
-    run(_serve(project, chosen, sandbox, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet))
+    run(_serve(project, chosen, sandbox, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet), endless=True)
 
 
 async def _serve(
@@ -65,23 +71,31 @@ async def _serve(
         functions = list(service.functions.values())
         if as_json:
             started = {"endpoint": endpoint, "port": bound, "functions": [f.name for f in functions], "level": msgspec.to_builtins(level)}
-            _print_json(started)
-            plane.logs.follow(lambda line: _print_json(msgspec.to_builtins(line)))
+            click.echo(msgspec.json.encode(started).decode())
         else:
             click.echo(banner(project, functions, level, endpoint, port=bound, default_port=DEFAULT_PORT), color=colours())
-            if not quiet:
-                plane.logs.follow(printer.line)
         sys.stdout.flush()
+        outlet = Outlet(sys.stdout.fileno(), _json_line if as_json else printer.form, _json_left_out if as_json else _left_out)
+        if not quiet:
+            plane.logs.follow(outlet.add)
         try:
             await asyncio.Event().wait()
         finally:
             await plane.close()
             await server.close()
             service.close()
+            outlet.close()
     finally:
         await plane.close()
 
 
-def _print_json(value: object) -> None:
-    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
-    sys.stdout.flush()
+def _json_line(line: LogLine) -> str:
+    return msgspec.json.encode(line).decode() + "\n"
+
+
+def _json_left_out(lines: int) -> str:
+    return f'{{"left_out":{lines}}}\n'
+
+
+def _left_out(lines: int) -> str:
+    return f"... {lines} lines were not printed: they came faster than they could be\n"

@@ -57,7 +57,13 @@ class Host:
     """One environment as the control plane sees it."""
 
     def __init__(
-        self, environment: str, deployment: Deployment, log_stream: str, exchanges: Exchanges, feed: Callable[[Event], None], before: Callable[[Host], None]
+        self,
+        environment: str,
+        deployment: Deployment,
+        log_stream: str,
+        exchanges: Exchanges,
+        feed: Callable[[Event], None],
+        before: Callable[[Host, list[Event]], None],
     ) -> None:
         self.environment = environment
         self.deployment = deployment
@@ -89,13 +95,17 @@ class Host:
             server.close()
         self._server = server
 
+    def disconnect(self) -> None:
+        """Its processes are dead: a request that they left unread must not be taken for one of their successors."""
+        for connection in tuple(self._connections):
+            connection.abort()
+
     def close(self) -> None:
         """The environment is gone: nobody is left to be answered."""
         self._closed = True
         if self._server is not None:
             self._server.close()
-        for connection in tuple(self._connections):
-            connection.abort()
+        self.disconnect()
 
     def runs(self, request_id: str | None, now: float) -> None:
         """From now on this invocation runs, or none."""
@@ -156,7 +166,7 @@ class ApiProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A process connected."""
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
         if not self._host.admit(self):
             self._transport.abort()
 
@@ -168,7 +178,7 @@ class ApiProtocol(asyncio.Protocol):
             transport.write(ready)
         if events:
             host = self._host
-            host.before(host)
+            host.before(host, events)
             for event in events:
                 exchange = getattr(event, "exchange", None)
                 if exchange is not None and type(event) is not RuntimeResponseTruncated:  # that one waits for no answer
@@ -205,5 +215,3 @@ class ApiProtocol(asyncio.Protocol):
             if exchange is not None:
                 self._host.exchanges.forget(exchange)
             self._host.feed(event)
-
-

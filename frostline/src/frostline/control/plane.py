@@ -27,13 +27,16 @@ from ..core.events import (
     EnvironmentGone,
     EnvironmentStarted,
     EnvironmentStartFailed,
+    Event,
     FirstWriteAnswered,
     FunctionDeployed,
     FunctionRemoved,
     InvocationArrived,
     MemorySampled,
     NetworkEvent,
+    ProcessesKilled,
     ProcessExited,
+    RuntimeResponded,
     SandboxEvent,
     ShutdownRequested,
 )
@@ -145,7 +148,7 @@ class ControlPlane:
             try:
                 await asyncio.wait_for(self._stopped.wait(), STOP_TIMEOUT_S)
             except TimeoutError:
-                self.note(f"{len(self.hosts)} environments did not stop within {STOP_TIMEOUT_S:.0f} s and were killed")
+                self.note(f"Not every environment ended within {STOP_TIMEOUT_S:g} s; {len(self.hosts)} of them are now destroyed.")
         self.invokers.abandon_all("Frostline is shutting down.")
         if self._timers is not None:
             self._timers.close()
@@ -205,7 +208,8 @@ class ControlPlane:
         request_id = str(uuid.uuid4())
         invoker = FutureInvoker()
         self.invoke(
-            InvocationArrived(function=function, request_id=request_id, payload=Payload(payload), tail=tail, client_context=client_context), invoker
+            InvocationArrived(function=function, request_id=request_id, payload=Payload(payload), tail=tail, client_context=client_context),
+            invoker,
         )
         return request_id, await invoker.outcome
 
@@ -224,6 +228,8 @@ class ControlPlane:
             self.sandbox.drain_output(event.environment)
             host.flush(event.process)
             self._sample_memory(host)
+        if isinstance(event, ProcessesKilled) and host is not None:
+            host.disconnect()
         if isinstance(event, EnvironmentFreezeFailed):
             self.note(f"environment {event.environment} could not be frozen: {event.reason}")
         if isinstance(event, EnvironmentStartFailed):
@@ -251,6 +257,7 @@ class ControlPlane:
             await host.serve(ports)
         except OSError as error:
             reason = f"its Runtime API cannot be served: {error.strerror or error}"
+            ports.api.close()
             self.sandbox.destroy(event.environment)
             self._report(EnvironmentStartFailed(event.environment, reason))
             return
@@ -270,10 +277,14 @@ class ControlPlane:
         if host is not None:
             host.output(process, kind, data)
 
-    def _before_events(self, host: Host) -> None:
-        """A process spoke on its API: what it logged before that comes first, and its memory is looked at."""
-        self.sandbox.drain_output(host.environment)
-        self._sample_memory(host)
+    def _before_events(self, host: Host, events: list[Event]) -> None:
+        """A process spoke on its API: what it logged before that comes first, and its memory is looked at.
+
+        Not before a response, which is on its invoker's way: its log is complete, and reported, only when the runtime asks for the next event.
+        """
+        if type(events[0]) is not RuntimeResponded:
+            self.sandbox.drain_output(host.environment)
+            self._sample_memory(host)
 
     def _sample_memory(self, host: Host) -> None:
         peak = self.sandbox.memory_peak_mb(host.environment)
@@ -300,7 +311,7 @@ class ControlPlane:
             do.StreamChunk: self.invokers.stream_chunk,
             do.StreamEnd: self.invokers.stream_end,
             do.Emit: self._emit,
-            do.OpenTelemetry: lambda e: self.telemetry.open(e),
+            do.OpenTelemetry: self.telemetry.open,
             do.CloseTelemetry: lambda e: self.telemetry.finish(e.environment),
             do.Transition: self._moved,
             do.SetTimer: lambda e: self._timers.set(e.timer, e.at) if self._timers is not None else None,
@@ -391,6 +402,10 @@ class ControlPlane:
 
     def _on_stopped(self, effect: do.Stopped) -> None:
         if count := effect.unfinished_asynchronous:
-            lost = "1 asynchronous invocation was unfinished and is" if count == 1 else f"{count} asynchronous invocations were unfinished and are"
+            lost = (
+                "1 asynchronous invocation was unfinished and is"
+                if count == 1
+                else f"{count} asynchronous invocations were unfinished and are"
+            )
             self.note(f"{lost} lost: the queue is in memory only")
         self._stopped.set()

@@ -8,7 +8,9 @@ from collections.abc import Callable, Coroutine
 _running: set[asyncio.Task[None]] = set()
 
 
-def spawn(work: Coroutine[object, object, None], name: str, on_failure: Callable[[BaseException], None] | None = None) -> asyncio.Task[None]:
+def spawn(
+    work: Coroutine[object, object, None], name: str, on_failure: Callable[[BaseException], None] | None = None
+) -> asyncio.Task[None]:
     """Start a task. Its failure goes to `on_failure`, or to the loop's exception handler."""
     task = asyncio.get_running_loop().create_task(work, name=name)
     _running.add(task)  # the loop itself holds tasks only weakly

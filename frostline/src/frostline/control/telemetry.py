@@ -180,6 +180,8 @@ class TelemetryHub:
 
     def emit(self, effect: Emit) -> None:
         """A new record; before the init is over it is also kept for those who subscribe later in it."""
+        if effect.type == "platform.end":
+            return  # a line of the log; the Telemetry API has no such event, and the Logs API's comes from the report
         known = self._environments.get(effect.environment)
         if known is None:
             known = self._environments[effect.environment] = _Environment()

@@ -13,9 +13,10 @@ import time
 from pathlib import Path
 
 from ..project.fingerprint import IGNORED
+from ..sandbox.output import readable_bytes
 
 if sys.platform == "linux":
-    from inotify_simple import INotify, flags
+    from inotify_simple import Event, INotify, flags
 
     _ROOT_GONE = flags.DELETE_SELF | flags.MOVE_SELF | flags.IGNORED | flags.UNMOUNT
 
@@ -33,7 +34,8 @@ class Watcher:
         self._paths = paths
         self._inotify: INotify | None = None
         self._folders: dict[int, Path] = {}
-        self._roots: set[int] = set()
+        self._roots: dict[int, tuple[int, int] | None] = {}
+        self._awaited: set[tuple[Path, str]] = set()
         self._new = True
         self._not_before = 0.0
         if sys.platform == "linux":
@@ -44,18 +46,29 @@ class Watcher:
         try:
             self._inotify = INotify(nonblocking=True)
             for path in self._paths:
-                # A file is watched through its folder, because editors replace files; so is a folder that is not there yet.
-                root = self._add(path if path.is_dir() else path.parent, recursive=path.is_dir())
-                if root is None:
-                    raise FileNotFoundError(path.parent)
-                self._roots.add(root)
-        except OSError:  # the limit of watches, or nothing there to watch
+                # A file is watched through its folder, because editors replace files.
+                folder, recursive = (path, True) if path.is_dir() else (path.parent, False)
+                while (root := self._add(folder, recursive=recursive)) is None:
+                    # Not there yet, like a build's folder: whatever comes under its name is looked at anew.
+                    missing, folder, recursive = folder.name, folder.parent, False
+                    self._awaited.add((folder, missing))
+                self._roots[root] = _identity(folder)
+        except OSError:  # the limit of watches
             self.close()
 
     def _add(self, folder: Path, *, recursive: bool) -> int | None:
         """Watch a folder, and those in it; None when it is not there (any more)."""
         assert self._inotify is not None
-        mask = flags.CREATE | flags.DELETE | flags.MODIFY | flags.ATTRIB | flags.MOVED_FROM | flags.MOVED_TO | flags.DELETE_SELF | flags.MOVE_SELF
+        mask = (
+            flags.CREATE
+            | flags.DELETE
+            | flags.MODIFY
+            | flags.ATTRIB
+            | flags.MOVED_FROM
+            | flags.MOVED_TO
+            | flags.DELETE_SELF
+            | flags.MOVE_SELF
+        )
         try:
             watch: int = self._inotify.add_watch(folder, mask | flags.ONLYDIR)
         except (FileNotFoundError, NotADirectoryError):
@@ -82,10 +95,16 @@ class Watcher:
             return True
         if self._inotify is None:
             return time.monotonic() >= self._not_before
-        events = self._inotify.read(timeout=0)
-        if not events:
+        if not readable_bytes(self._inotify.fileno()):
             return False
-        if any(event.mask & flags.Q_OVERFLOW or (event.wd in self._roots and event.mask & _ROOT_GONE) for event in events):
+        events = self._inotify.read(timeout=0)
+        if (
+            any(
+                event.mask & flags.Q_OVERFLOW or (event.wd in self._roots and event.mask & _ROOT_GONE) or self._is_awaited(event)
+                for event in events
+            )
+            or self._replaced()
+        ):
             self._watch()  # something escaped, or what is there now under the same name is another folder
             return True
         try:
@@ -96,6 +115,13 @@ class Watcher:
             self.close()  # the limit of watches: go on by comparing files
             return True
         return any(event.name not in IGNORED for event in events)
+
+    def _is_awaited(self, event: Event) -> bool:
+        return (self._folders.get(event.wd), event.name) in self._awaited
+
+    def _replaced(self) -> bool:
+        """A folder that environments have mounted lives on when it is removed, and the kernel does not say that it is gone."""
+        return any(_identity(self._folders[watch]) != known for watch, known in self._roots.items())
 
     def _appeared(self, watch: int, name: str) -> None:
         folder = self._folders.get(watch)
@@ -113,3 +139,12 @@ class Watcher:
             self._inotify = None
         self._folders.clear()
         self._roots.clear()
+        self._awaited.clear()
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

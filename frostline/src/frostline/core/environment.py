@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from .attempt import Attempt
 from .effects import (
     Accepted,
     Answer,
@@ -75,7 +76,15 @@ class Environment:
     """One environment of a function's fleet."""
 
     def __init__(
-        self, environment_id: str, function: Function, log_stream: str, policy: Policy, new_id: Callable[[], str], now: float, *, wanted: bool
+        self,
+        environment_id: str,
+        function: Function,
+        log_stream: str,
+        policy: Policy,
+        new_id: Callable[[], str],
+        now: float,
+        *,
+        wanted: bool,
     ) -> None:
         self.id = environment_id
         self.function = function
@@ -95,7 +104,7 @@ class Environment:
         self._policy = policy
         self._new_id = new_id
         self._narrator = Narrator(environment_id, function, log_stream)
-        self._history: deque[str] = deque(maxlen=HISTORY)
+        self._history: deque[tuple[float, State, State, Cause]] = deque(maxlen=HISTORY)
         self._memory_peak_mb: int | None = None
         self._shutdown: ShutdownSequence | None = None
         self._gated = False
@@ -105,15 +114,10 @@ class Environment:
         self._phase: Phase = "init"
         self._init_began: float | None = None
         self._init_duration: float | None = None
-        self._init_error: tuple[str, Payload] | None = None
         # The invocation under way.
         self._deadline = 0.0
-        self._delivered_at: float | None = None
-        self._start_said = False
-        self._done_said = False
+        self._attempt: Attempt | None = None
         self._timer_at = 0.0
-        self._status: Status = "success"
-        self._error_type: str | None = None
         self._freeze_failures = 0
 
     def __repr__(self) -> str:
@@ -161,10 +165,13 @@ class Environment:
     def _move(self, cause: Cause, now: float, out: list[Effect]) -> None:
         following = after(self.state, cause)
         if following is None:
-            raise InvalidTransition(self.id, self.state, cause, list(self._history))
-        self._history.append(f"{now:.6f} {self.state.value} -> {following.value}: {cause.value}")
+            history = [f"{at:.6f} {before.value} -> {now_.value}: {why.value}" for at, before, now_, why in self._history]
+            raise InvalidTransition(self.id, self.state, cause, history)
+        self._history.append((now, self.state, following, cause))
         request_id = self.invocation.request_id if self.invocation is not None else None
-        out.append(Transition(environment=self.id, before=self.state.value, after=following.value, cause=cause.value, request_id=request_id))
+        out.append(
+            Transition(environment=self.id, before=self.state.value, after=following.value, cause=cause.value, request_id=request_id)
+        )
         self.state = following
         self.since = now
 
@@ -210,12 +217,10 @@ class Environment:
         self._phase = phase
         self._init_began = now
         self._init_duration = None
-        self._init_error = None
         self.initialized = False
         self._say(self._narrator.init_start(now, phase), out)
         self.extensions.begin()
-        for extension in self.extensions:
-            out.append(StartProcess(environment=self.id, process=extension.process))
+        out.extend(StartProcess(environment=self.id, process=extension.process) for extension in self.extensions)
         if phase == "init":
             self._set_timer(now + self._policy.init_timeout_s, out)
         if self.extensions.all_registered:
@@ -263,13 +268,10 @@ class Environment:
         """The init failed. In the Init phase the first invocation tries once more (suppressed init); within an invocation that one fails."""
         self._report_init(status, error_type, now, out)
         if self.state is State.INITIALIZING:
-            self._init_error = None
             self._move(Cause.INIT_FAILED, now, out)
             self._begin_shutdown("timeout" if status == "timeout" else "failure", now, out)
             return
-        assert self.invocation is not None
-        if payload is None:
-            payload = error_payload(error_type, f"RequestId: {self.invocation.request_id} Error: {error_type}")
+        assert payload is not None  # an init within an invocation has no timeout of its own
         self._fail(status, error_type, payload, now, out)
 
     # The Runtime API ---------------------------------------------------------------------------------------------------------------------
@@ -294,7 +296,7 @@ class Environment:
             self.extensions.registration_open = False
             self._init_progress(now, out)
         elif was_responded and self.state is State.BUSY:
-            self._say_runtime_done(now, out)
+            self._current_attempt.say_runtime_done(now, out)
             self._check_complete(now, out)
         elif self.state is State.BUSY and self.invocation is not None and not self.invocation.answered:
             self._deliver(now, out)  # it had hung up, and the invocation waited for it
@@ -330,7 +332,7 @@ class Environment:
         if invocation is None:
             return
         invocation.fail(event.error_type, event.payload, now, out)
-        self._status, self._error_type = "error", event.error_type
+        self._current_attempt.failed("error", event.error_type)
         self.runtime.state = RuntimeState.RESPONDED
         out.append(Answer(event.exchange, Accepted()))
 
@@ -344,7 +346,7 @@ class Environment:
         error_type = "Function.ResponseSizeTooLarge"
         message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
         invocation.fail(error_type, error_payload(error_type, message), now, out)
-        self._status, self._error_type = "error", error_type
+        self._current_attempt.failed("error", error_type)
         self.runtime.state = RuntimeState.RESPONDED
         refusal = f"Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
         out.append(Answer(exchange, Refused(status=413, error_type="RequestEntityTooLarge", message=refusal)))
@@ -357,7 +359,7 @@ class Environment:
         error_type = "Runtime.TruncatedResponse"
         message = f"RequestId: {invocation.request_id} Error: Runtime sent a truncated response"
         invocation.fail(error_type, error_payload(error_type, message), now, out)
-        self._status, self._error_type = "error", error_type
+        self._current_attempt.failed("error", error_type)
         self.runtime.streaming_exchange = None
         self.runtime.state = RuntimeState.RESPONDED
 
@@ -387,7 +389,7 @@ class Environment:
         self.runtime.streaming_exchange = None
         invocation.end_stream(event.error_type, event.error_body, now, out)
         if event.error_type is not None:
-            self._status, self._error_type = "error", event.error_type
+            self._current_attempt.failed("error", event.error_type)
         self.runtime.state = RuntimeState.RESPONDED
         out.append(Answer(event.exchange, Accepted()))
 
@@ -409,7 +411,7 @@ class Environment:
 
     # The Extensions and Telemetry APIs ---------------------------------------------------------------------------------------------------
 
-    def extension_register(self, event: ExtensionRegister, now: float, out: list[Effect]) -> None:
+    def extension_register(self, event: ExtensionRegister, out: list[Effect]) -> None:
         """An extension registers; the last external one lets the runtime start."""
         reply = self.extensions.register(event)
         out.append(Answer(event.exchange, reply))
@@ -453,9 +455,7 @@ class Environment:
         """Serve this invocation: at once when idle, after the thaw when frozen or freezing, after a suppressed init after a reset."""
         assert self.available, f"{self!r} is not available"
         self.invocation = invocation
-        self._delivered_at = None
-        self._start_said = self._done_said = False
-        self._status, self._error_type = "success", None
+        self._attempt = Attempt(invocation, self._narrator, self._init_duration)
         if self.state is not State.IDLE:
             self._move(Cause.ASSIGNED, now, out)
             out.append(CancelTimer(self.id))
@@ -471,7 +471,7 @@ class Environment:
             if self.runtime.exchanges:
                 self._deliver(now, out)
         else:
-            self._delivered_at = now  # a suppressed init is part of the invocation's duration
+            self._current_attempt.begin(now)  # a suppressed init is part of the invocation's duration
             self._begin_init("invoke", None, now, out)
 
     def _next_invocation(self, invocation: Invocation) -> NextInvocation:
@@ -479,7 +479,7 @@ class Environment:
         return NextInvocation(
             request_id=arrived.request_id,
             deadline_ms=int(self._deadline * 1000),
-            function_arn=self.function.arn,
+            function_arn=f"{self.function.arn}:$LATEST" if arrived.qualified else self.function.arn,
             payload=arrived.payload,
             trace_id=arrived.trace_id,
             client_context=arrived.client_context,
@@ -490,13 +490,10 @@ class Environment:
         invocation = self.invocation
         assert invocation is not None
         arrived = invocation.arrived
-        if self._delivered_at is None:
-            self._delivered_at = now
-        self._say_start(invocation, now, out)
+        self._current_attempt.begin(now)
         self.runtime.state = RuntimeState.RUNNING
         reply = self._next_invocation(invocation)
-        for exchange in self.runtime.exchanges:
-            out.append(Answer(exchange, reply))
+        out.extend(Answer(exchange, reply) for exchange in self.runtime.exchanges)
         self.runtime.exchanges.clear()
         for extension in self.extensions:
             if "INVOKE" in extension.events and extension.state is ExtensionState.READY:
@@ -511,31 +508,7 @@ class Environment:
                     )
                     out.append(Answer(extension.exchange, event))
                     extension.exchange = None
-
-    def _say_start(self, invocation: Invocation, now: float, out: list[Effect]) -> None:
-        if not self._start_said:
-            self._start_said = True
-            self._say(self._narrator.start(now, invocation.request_id, invocation.arrived.trace_id), out)
-
-    def _say_runtime_done(self, now: float, out: list[Effect]) -> None:
-        invocation = self.invocation
-        assert invocation is not None and self._delivered_at is not None
-        if self._done_said:
-            return
-        self._done_said = True
-        self._say(
-            self._narrator.runtime_done(
-                now,
-                invocation.request_id,
-                self._status,
-                self._error_type,
-                started_at=self._delivered_at,
-                responded_at=invocation.answered_at,
-                response_began_at=invocation.response_began_at,
-                produced_bytes=invocation.produced_bytes,
-            ),
-            out,
-        )
+        self._current_attempt.say_start(now, out)  # last: the function need not wait for the log
 
     def _check_complete(self, now: float, out: list[Effect]) -> None:
         """The freeze race ends here: only an environment whose runtime and extensions all wait goes on to rest."""
@@ -550,27 +523,9 @@ class Environment:
         self._rest(now, out)
 
     def _close_invocation(self, now: float, out: list[Effect], *, show_status: bool) -> None:
-        invocation = self.invocation
-        assert invocation is not None and self._delivered_at is not None
-        self._say(self._narrator.end(now, invocation.request_id), out)
-        self._say(
-            self._narrator.report(
-                now,
-                invocation.request_id,
-                self._status,
-                self._error_type,
-                # AWS prints 3000.00 ms for a timeout of 3 s, however long its end took; RIE takes the smaller one, too.
-                duration_s=min(now - self._delivered_at, self.function.timeout_s),
-                init_s=self._init_duration,
-                memory_peak_mb=self._memory_peak_mb,
-                show_status=show_status,
-            ),
-            out,
-        )
+        self._current_attempt.close(now, self.function.timeout_s, self._memory_peak_mb, out, show_status=show_status)
         self._init_duration = None
-        invocation.complete(out)
-        self.invocation = None
-        self._delivered_at = None
+        self.invocation = self._attempt = None
 
     def _fail(self, status: Status, error_type: str, payload: Payload, now: float, out: list[Effect]) -> None:
         """The invocation cannot go on: answer for it and reset the environment."""
@@ -579,15 +534,18 @@ class Environment:
         self._begin_shutdown("timeout" if status == "timeout" else "failure", now, out)
 
     def _close_failed(self, status: Status, error_type: str, payload: Payload, now: float, out: list[Effect]) -> None:
-        invocation = self.invocation
-        assert invocation is not None
-        if self._delivered_at is None:
-            self._delivered_at = self.since  # the runtime never asked for it: its time ran all the same
-        self._say_start(invocation, now, out)
-        invocation.fail(error_type, payload, now, out)
-        self._status, self._error_type = status, error_type
-        self._say_runtime_done(now, out)
+        attempt = self._current_attempt
+        attempt.begin(self.since)  # if the runtime never asked for it: its time ran all the same
+        attempt.say_start(now, out)
+        attempt.invocation.fail(error_type, payload, now, out)
+        attempt.failed(status, error_type)
+        attempt.say_runtime_done(now, out)
         self._close_invocation(now, out, show_status=True)
+
+    @property
+    def _current_attempt(self) -> Attempt:
+        assert self._attempt is not None, f"{self!r} has no invocation"
+        return self._attempt
 
     # Freeze and thaw ---------------------------------------------------------------------------------------------------------------------
 
@@ -723,6 +681,7 @@ class Environment:
         if self.state not in (State.RESETTING, State.STOPPING, State.GONE) and not (self.state is State.THAWING and self._leaving):
             return None
         invocation, self.invocation = self.invocation, None
+        self._attempt = None
         return invocation
 
     def stop(self, why: str, now: float, out: list[Effect]) -> None:
@@ -734,7 +693,7 @@ class Environment:
         if self.state is State.BUSY and self.invocation is not None:
             self.invocation.give_up(Unavailable(message=f"The execution environment was stopped: {why}."), now, out)
             self.invocation.complete(out)
-            self.invocation = None
+            self.invocation = self._attempt = None
         if self.state is State.THAWING and self.extensions.by_name:
             self._leaving = True  # the fleet takes its invocation back, and stops it when it has thawed
             return

@@ -52,6 +52,8 @@ class InvocationArrived(Event, frozen=True, kw_only=True):
     """JSON text, decoded from the base64 header."""
     cognito_identity: str | None = None
     trace_id: str | None = None
+    qualified: bool = False
+    """The caller named the version, `$LATEST`; then the ARN that the function is told has it, too (recorded on AWS, 2026-01)."""
 
 
 class InvocationAbandoned(Event, frozen=True):

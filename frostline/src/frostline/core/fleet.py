@@ -8,11 +8,12 @@ How an invocation finds its environment (`_dispatch`):
  2. otherwise it waits for one that is coming (initializing, resetting, about to finish), as long as there are more coming than waiting;
  3. otherwise a prepared spare begins its init, or a new environment is started, up to the function's concurrency.
 An invocation is refused on arrival when as many are unanswered as the function may run at once (429, as on AWS).
+
+Longer than 400 lines because whatever changes state passes through this one class, and a reader should see all of it in one place.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from datetime import UTC, datetime
 from random import Random
 
@@ -57,36 +58,8 @@ from .events import (
 from .function import Function
 from .invocation import Invocation
 from .policy import Policy
+from .pool import Pool
 from .states import State
-
-_WARMTH = {State.IDLE: 0, State.FROZEN: 1, State.FREEZING: 2}
-
-
-class Pool:
-    """One function: its environments, and the invocations that wait for one."""
-
-    __slots__ = ("environments", "function", "last_arrival", "queue", "spare_failed")
-
-    def __init__(self, function: Function) -> None:
-        self.function = function
-        self.environments: dict[str, Environment] = {}
-        self.queue: deque[Invocation] = deque()
-        self.last_arrival = 0.0
-        #: Preparing a spare failed for this revision: do not try for ever.
-        self.spare_failed: str | None = None
-
-    @property
-    def unanswered(self) -> int:
-        """Invocations accepted and not answered: what AWS counts as concurrent."""
-        return len(self.queue) + sum(1 for e in self.environments.values() if e.invocation is not None and not e.invocation.answered)
-
-    @property
-    def spare(self) -> Environment | None:
-        """The environment that is kept prepared for the next init, if there is one."""
-        for environment in self.environments.values():
-            if not environment.wanted and environment.retired is None and environment.state in (State.STARTING, State.PREPARED):
-                return environment
-        return None
 
 
 class Fleet:
@@ -130,7 +103,7 @@ class Fleet:
                 self._environment_event(event, now)
         return self._out
 
-    def _environment_event(self, event: Event, now: float) -> None:
+    def _environment_event(self, event: Event, now: float) -> None:  # noqa: C901  one ladder, one step each
         found = self._environments.get(getattr(event, "environment", ""))
         if found is None:
             return  # a late word from an environment that is gone
@@ -186,7 +159,7 @@ class Fleet:
             case ExchangeClosed():
                 environment.exchange_closed(event.exchange)
             case ExtensionRegister():
-                environment.extension_register(event, now, out)
+                environment.extension_register(event, out)
             case ExtensionInitFailed() | ExtensionExitFailed():
                 environment.extension_failed(event, now, out)
             case TelemetrySubscribe():
@@ -274,7 +247,7 @@ class Fleet:
         """Give waiting invocations to environments, or see to it that environments come."""
         queue = pool.queue
         while queue:
-            environment = self._best(pool)
+            environment = pool.best()
             if environment is None:
                 break
             environment.assign(queue.popleft(), now, self._out)
@@ -296,16 +269,6 @@ class Fleet:
         if ends:
             self._out.append(SetTimer(timer=f"queue:{pool.function.name}", at=min(ends)))
 
-    def _best(self, pool: Pool) -> Environment | None:
-        best: Environment | None = None
-        best_rank = (9, 0, 0.0)
-        for environment in pool.environments.values():
-            if environment.available:
-                rank = (0 if environment.initialized else 1, _WARMTH[environment.state], -environment.last_used)
-                if best is None or rank < best_rank:
-                    best, best_rank = environment, rank
-        return best
-
     def _start(self, pool: Pool, now: float, *, wanted: bool) -> None:
         function = pool.function
         environment_id = f"{self._random.getrandbits(128):032x}"
@@ -313,7 +276,9 @@ class Fleet:
         environment = Environment(environment_id, function, log_stream, self.policy, self._new_id, now, wanted=wanted)
         pool.environments[environment_id] = environment
         self._environments[environment_id] = (environment, pool)
-        self._out.append(StartEnvironment(environment=environment_id, function=function.name, revision=function.revision, log_stream=log_stream))
+        self._out.append(
+            StartEnvironment(environment=environment_id, function=function.name, revision=function.revision, log_stream=log_stream)
+        )
 
     def _new_id(self) -> str:
         bits = f"{self._random.getrandbits(128):032x}"
@@ -353,7 +318,7 @@ class Fleet:
             pool = self.pools[function.name] = Pool(function)
         elif pool.function.revision != function.revision:
             for environment in list(pool.environments.values()):
-                self._retire(environment, pool, "the function changed", now)
+                self._retire(environment, "the function changed", now)
         pool.function = function
         pool.spare_failed = None
         if pool.queue:
@@ -366,7 +331,7 @@ class Fleet:
             return
         self._abandon_queue(pool, "The function was removed.", now)
         for environment in list(pool.environments.values()):
-            self._retire(environment, pool, "the function was removed", now)
+            self._retire(environment, "the function was removed", now)
 
     def _abandon_queue(self, pool: Pool, message: str, now: float) -> None:
         while pool.queue:
@@ -374,7 +339,7 @@ class Fleet:
             invocation.give_up(Unavailable(message=message), now, self._out)
             self._count_lost(invocation)
 
-    def _retire(self, environment: Environment, pool: Pool, why: str, now: float) -> None:
+    def _retire(self, environment: Environment, why: str, now: float) -> None:
         """No further invocation for it: at once when it has none, after its invocation otherwise."""
         if environment.retired is None:
             environment.retired = why
@@ -386,7 +351,7 @@ class Fleet:
             if event.environment not in (None, environment.id) or event.function not in (None, pool.function.name):
                 continue
             if event.environment is not None or event.function is not None or environment.available:
-                self._retire(environment, pool, "reclaimed", now)
+                self._retire(environment, "reclaimed", now)
                 if pool.queue:
                     self._dispatch(pool, now)
 
@@ -489,7 +454,9 @@ class Fleet:
             assert pool.environments.get(environment.id) is environment, f"{environment!r} is in no pool"
             assert environment.state is not State.GONE, f"{environment!r} is still known"
             has = environment.invocation is not None
-            assert has == (environment.state is State.BUSY) or (environment.state is State.THAWING), f"{environment!r} has an invocation: {has}"
+            assert has == (environment.state is State.BUSY) or (environment.state is State.THAWING), (
+                f"{environment!r} has an invocation: {has}"
+            )
             if environment.state in (State.FREEZING, State.FROZEN):
                 assert environment.initialized and environment.runtime.state.value == "Ready", f"{environment!r} is not at rest"
             if environment.invocation is not None:

@@ -164,11 +164,6 @@ class Invocation:
             self._settle(Succeeded(payload=Payload(b"".join(self._chunks)), content_type=self._content_type), now, out)
         self._chunks = []
 
-    @property
-    def streaming(self) -> bool:
-        """A streamed response has begun and not ended."""
-        return self._streaming
-
     def complete(self, out: list[Effect]) -> None:
         """The log is complete: an answer that was held for its tail can go."""
         held, self._held = self._held, None

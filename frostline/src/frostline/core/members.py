@@ -67,7 +67,7 @@ class Runtime:
 class Extension:
     """One extension: external ones are processes of their own, internal ones live in the runtime's."""
 
-    __slots__ = ("error_type", "events", "exchange", "external", "extension_id", "name", "process_alive", "shutdown_sent", "state")
+    __slots__ = ("error_type", "events", "exchange", "extension_id", "external", "name", "process_alive", "shutdown_sent", "state")
 
     def __init__(self, name: str, *, external: bool) -> None:
         self.name = name
@@ -102,7 +102,8 @@ class Extension:
 def runtime_exit(exited: ProcessExited) -> tuple[str, str]:
     """The error type and the sentence for a runtime process that ended.
 
-    `Runtime.OutOfMemory` is what AWS's REPORT lines show (`Status: error Error Type: Runtime.OutOfMemory`, seen 2026)."""
+    `Runtime.OutOfMemory` is what AWS's REPORT lines show (`Status: error Error Type: Runtime.OutOfMemory`, seen 2026).
+    """
     if exited.error:
         return "Runtime.InvalidEntrypoint", f"Runtime exited with error: {exited.error}"
     if exited.out_of_memory:
@@ -129,7 +130,21 @@ def describe_exit(exited: ProcessExited) -> str:
     return f"exit status {exited.status}"
 
 
-SIGNAL_WORDS = {1: "hangup", 2: "interrupt", 3: "quit", 4: "illegal instruction", 6: "aborted", 7: "bus error", 8: "floating point exception"}
-SIGNAL_WORDS |= {9: "killed", 11: "segmentation fault", 13: "broken pipe", 14: "alarm clock", 15: "terminated", 24: "CPU time limit exceeded"}
+SIGNAL_WORDS = {
+    1: "hangup",
+    2: "interrupt",
+    3: "quit",
+    4: "illegal instruction",
+    6: "aborted",
+    7: "bus error",
+    8: "floating point exception",
+}
+SIGNAL_WORDS |= {
+    9: "killed",
+    11: "segmentation fault",
+    13: "broken pipe",
+    14: "alarm clock",
+    15: "terminated",
+    24: "CPU time limit exceeded",
+}
 """Go's words for signals (os/signal on Linux), since AWS's messages are made by a Go program."""
-

@@ -51,7 +51,15 @@ class Narrator:
     def _emit(self, now: float, kind: str, record: Record, text: str | None, request_id: str | None = None) -> Emit:
         if self._json and text is not None:
             text = msgspec.json.encode({"time": iso_time(now), "type": kind, "record": record}).decode()
-        return Emit(environment=self._environment, function=self._function.name, time=now, type=kind, record=record, text=text, request_id=request_id)
+        return Emit(
+            environment=self._environment,
+            function=self._function.name,
+            time=now,
+            type=kind,
+            record=record,
+            text=text,
+            request_id=request_id,
+        )
 
     # Init --------------------------------------------------------------------------------------------------------------------------------
 

@@ -47,9 +47,6 @@ class Policy(Struct, frozen=True, kw_only=True):
     shutdown_runtime_share: float = 0.3
     """The part of the budget that the runtime has between SIGTERM and SIGKILL (RIE: runtimeDeadlineShare)."""
 
-    shutdown_grace_s: float = 0.25
-    """Not AWS's: how long a killed environment may take to be gone before the next step is taken anyway."""
-
     retry_delay_s: float = 60.0
     """Asynchronous invocations: AWS waits one minute before the second attempt, two before the third."""
 

@@ -32,7 +32,14 @@ class ShutdownSequence:
     __slots__ = ("_deadline", "_environment", "_event_id", "_extensions", "_extensions_told", "_reason", "_runtime", "_runtime_deadline")
 
     def __init__(
-        self, environment: str, runtime: Runtime, extensions: dict[str, Extension], reason: Reason, event_id: str, policy: Policy, now: float
+        self,
+        environment: str,
+        runtime: Runtime,
+        extensions: dict[str, Extension],
+        reason: Reason,
+        event_id: str,
+        policy: Policy,
+        now: float,
     ) -> None:
         self._environment = environment
         self._runtime = runtime
@@ -62,9 +69,11 @@ class ShutdownSequence:
             self._extensions_told = True
             if self._runtime.process_alive:
                 out.append(SignalProcess(environment=self._environment, process="runtime", signal="SIGKILL"))
-            for extension in self._extensions.values():
-                if extension.process_alive and "SHUTDOWN" not in extension.events:
-                    out.append(SignalProcess(environment=self._environment, process=extension.process, signal="SIGKILL"))
+            out.extend(
+                SignalProcess(environment=self._environment, process=extension.process, signal="SIGKILL")
+                for extension in self._extensions.values()
+                if extension.process_alive and "SHUTDOWN" not in extension.events
+            )
         self._tell(out)
         if any(extension.process_alive for extension in self._extensions.values()):
             return self._deadline

@@ -3,8 +3,8 @@
 This table is the truth: `Environment` cannot change its state but through it, the diagram in `docs/` is drawn from it
 (`scripts/draw_states.py`), and a pair that is not in it is a bug that is reported with the environment's recent history.
 
-How to read it. Freezing and thawing are states because the kernel answers later: a write to `cgroup.freeze` is a request, `frozen 1` in `cgroup.events` is the fact. An
-invocation may arrive in any state:
+How to read it. Freezing and thawing are states because the kernel answers later: a write to `cgroup.freeze` is a request, `frozen 1` in
+`cgroup.events` is the fact. An invocation may arrive in any state:
 
     idle, frozen, freezing       it is assigned at once (the last two thaw first: see "the freeze race")
     prepared                     the environment begins its init for it
@@ -12,10 +12,11 @@ invocation may arrive in any state:
     busy, resetting              likewise, unless another environment may be started for it
     stopping, gone               the environment is not considered any more
 
-The freeze race, which is where naive implementations lose invocations: an invocation is assigned while a freeze is under way. The environment then moves
-FREEZING -> THAWING and asks for a thaw. The sandbox promises that a thaw calls off a freeze that is under way; should EnvironmentFrozen be reported all the same, it is
-stale and ignored, because the environment is THAWING and only EnvironmentThawed moves it on. The invocation is delivered after EnvironmentThawed, never
-before, and nothing else can happen to it in between but a crash, which puts it back at the head of the queue.
+The freeze race, which is where naive implementations lose invocations: an invocation is assigned while a freeze is under way. The environment
+then moves FREEZING -> THAWING and asks for a thaw. The sandbox promises that a thaw calls off a freeze that is under way; should
+EnvironmentFrozen be reported all the same, it is stale and ignored, because the environment is THAWING and only EnvironmentThawed moves it on.
+The invocation is delivered after EnvironmentThawed, never before, and nothing else can happen to it in between but a crash, which puts it back
+at the head of the queue.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import socket
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 
 from ..core.events import EnvironmentGone, EnvironmentStarted, EnvironmentStartFailed, SandboxEvent
 from . import cgroups
@@ -149,36 +150,35 @@ class CagedSandbox(ABC):
 
     def ports(self, environment: str) -> Ports:
         """The ports of a started environment; once. Raises SandboxError the second time."""
-        return self._environments[environment].take_ports()
+        return self._known(environment).take_ports()
 
     def paths(self, environment: str) -> Paths:
         """Where a started environment's processes find its directories."""
-        return self._environments[environment].paths
+        return self._known(environment).paths
 
     def run(self, environment: str, process: ProcessSpec) -> None:
         """Start a process."""
-        self._environments[environment].run(process)
+        self._known(environment).run(process)
 
     def open_gate(self, environment: str, process: str) -> None:
         """Let a process with a gate go on."""
-        self._environments[environment].open_gate(process)
+        self._known(environment).open_gate(process)
 
     def signal(self, environment: str, process: str, signum: int) -> None:
         """Signal a process and its process group. In a frozen environment it arrives at the thaw."""
-        if (known := self._environments.get(environment)) is not None:
-            known.signal(process, signum)
+        self._known(environment).signal(process, signum)
 
     def kill_processes(self, environment: str) -> None:
         """SIGKILL everything in the environment, frozen or not; afterwards it is not frozen."""
-        self._environments[environment].kill_processes()
+        self._known(environment).kill_processes()
 
     def freeze(self, environment: str) -> None:
         """Stop every process of the environment."""
-        self._environments[environment].freeze()
+        self._known(environment).freeze()
 
     def thaw(self, environment: str) -> None:
         """Let them go on, or call off a freeze."""
-        self._environments[environment].thaw()
+        self._known(environment).thaw()
 
     def destroy(self, environment: str) -> None:
         """Kill and remove everything. No ProcessExited comes any more, only EnvironmentGone."""
@@ -199,19 +199,20 @@ class CagedSandbox(ABC):
 
     def drain_output(self, environment: str) -> None:
         """Hand over through `on_output`, now, what processes have already written."""
-        if (known := self._environments.get(environment)) is not None:
-            known.drain()
+        self._known(environment).drain()
 
     def connect(self, environment: str, port: int) -> socket.socket:
         """A non-blocking TCP socket, connecting to the environment's own loopback. Raises OSError, also when it has to be asked again."""
-        if (known := self._environments.get(environment)) is None:
-            raise ConnectionError(f"environment {environment} is gone")
-        return known.connect(port)
+        return self._known(environment).connect(port)
 
     def memory_peak_mb(self, environment: str) -> int | None:
         """The most memory the environment has used, in MiB, or None where it cannot be known."""
-        known = self._environments.get(environment)
-        return None if known is None or known.gauge is None else known.gauge.peak_mb()
+        gauge = self._known(environment).gauge
+        return None if gauge is None else gauge.peak_mb()
+
+    def _known(self, name: str) -> Environment:
+        """An environment; for a name that is not (or no longer) known one in which nothing runs, and which answers so."""
+        return self._environments.get(name) or Environment(Blueprint(environment=name, code=Path()), Paths(), self.report, self._output)
 
     # What comes back ---------------------------------------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class Channel:
             data, fds = protocol.receive(self._sock)
         except BlockingIOError:
             return
-        except ConnectionError:
+        except OSError:  # gone; or descriptors were lost, and with them the meaning of what comes
             data, fds = b"", []
         for message, mine in self._decoder.feed(data, fds):
             if self._open:

@@ -12,7 +12,6 @@ from ..core.events import SandboxEvent
 from ..core.fates import Fates
 from .caged import CagedSandbox
 from .environment import OnOutput
-from .namespaces import NamespaceSandbox
 from .plain import PlainSandbox
 from .port import CageKind, FreezeMethod, SandboxError
 
@@ -38,6 +37,8 @@ async def open_sandbox(
     refusals: list[str] = []
     if cage != "plain":
         if sys.platform == "linux":
+            from .namespaces import NamespaceSandbox
+
             sandbox: CagedSandbox = NamespaceSandbox(report, on_output, freezer=method, freeze_network=network, fates=fates)
             try:
                 await sandbox.open()

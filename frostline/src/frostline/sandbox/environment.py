@@ -181,16 +181,13 @@ class Environment:
             for pid in procs_but(self.directories, self.head_pid):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
-        self._let_go()
+            self._stopped, self._asked = False, None
+            self._freezer.release()
+            if self.cut is not None and self._network_held:
+                self._network_held = False
+                self.cut.release(self.id, lambda: None)  # nothing is left that could be too early
         self._killing = True
         self._tell({"op": "kill"})
-
-    def _let_go(self) -> None:
-        """Thaw without an answer."""
-        if self._stopped and self._freezer is not None:
-            self._stopped = False
-            self._asked = None
-            self._restore()
 
     def drain(self) -> None:
         """Hand over what was written."""
@@ -203,6 +200,8 @@ class Environment:
 
     def connect(self, port: int) -> socket.socket:
         """See `Sandbox.connect`. Raises OSError."""
+        if self.head is None:
+            raise ConnectionRefusedError(f"environment {self.id} is not running")
         if not self._sockets:
             raise BlockingIOError("no socket is ready in the environment; more are being made")
         sock = self._sockets.pop()

@@ -22,6 +22,9 @@ END_LIMIT_S = 10.0
 
 # -I and -S keep the user's site-packages out: the warden is the standard library and ours, and small.
 BOOT = "import sys; sys.path.insert(0, sys.argv[3]); from frostline.sandbox.warden.__main__ import main; main()"
+KEPT_VARIABLES = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""What of our environment variables an interpreter may need to start. The others are nothing to the warden and its children."""
+
 PACKAGES = str(Path(__file__).parents[2])
 
 
@@ -55,6 +58,7 @@ class Warden:
             # A session of its own: Ctrl-C in the terminal must not reach the one process that cleans up.
             self._process = subprocess.Popen(  # noqa: ASYNC220 - once, at start, and it returns when the program runs
                 argv,
+                env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), self._run.lock),
@@ -146,3 +150,7 @@ class Warden:
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(SandboxError(reason))
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}

@@ -74,11 +74,13 @@ class CgroupGauge:
             self._alarm(limit)
 
     def peak_mb(self) -> int | None:
+        # Libraries that another environment mapped first are charged to that one's group. On AWS each environment has its own copy, so what
+        # a process had resident counts, too.
         now = self._loop.time()
         if now - self._asked_at >= CACHED_S:
             self._asked_at = now
             with contextlib.suppress(OSError):
-                self._high_water = max(self._high_water, int(os.pread(self._peak, 32, 0)))
+                self._high_water = max(self._high_water, int(os.pread(self._peak, 32, 0)), *map(_most_resident, _descendants(self._head)))
         used = self._high_water if self._limit is None else min(self._high_water, self._limit)
         return -(-used // MIB)
 
@@ -180,7 +182,7 @@ class ProcessGauge:
         now = self._loop.time()
         if now - self._asked_at >= CACHED_S:
             self._asked_at = now
-            self._high_water = max(self._high_water, sum(_status(pid, "VmHWM:") for pid in _descendants(self._head)))
+            self._high_water = max(self._high_water, sum(map(_most_resident, _descendants(self._head))))
         return -(-self._high_water // MIB) if self._high_water else None
 
     def ran_out(self) -> bool:
@@ -203,6 +205,10 @@ def _field(fd: int, name: bytes) -> int:
 
 def _resident(pid: int) -> int:
     return _status(pid, "VmRSS:")
+
+
+def _most_resident(pid: int) -> int:
+    return _status(pid, "VmHWM:")
 
 
 def _status(pid: int, name: str) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import sys
+import termios
 from collections.abc import Callable
 
 CHUNK = 65536
@@ -11,6 +14,13 @@ CHUNK = 65536
 
 MOST_DRAINED = 16 * CHUNK
 """What `drain` takes at most, since a process may write as fast as it is read."""
+
+
+def readable_bytes(fd: int) -> int:
+    """How many bytes can be read now."""
+    count = bytearray(4)
+    fcntl.ioctl(fd, termios.FIONREAD, count)
+    return int.from_bytes(count, sys.byteorder)
 
 
 class Output:
@@ -25,6 +35,8 @@ class Output:
 
     def drain(self) -> None:
         """Deliver what has already been written."""
+        if self._fd < 0 or not readable_bytes(self._fd):
+            return  # nearly always, twice an invocation: a refused read would cost ten times as much
         taken = 0
         while self._fd >= 0 and taken < MOST_DRAINED:
             size = self._read()

@@ -59,7 +59,8 @@ class PlainSandbox(CagedSandbox):
 
     def connect(self, environment: str, port: int) -> socket.socket:
         """A non-blocking TCP socket, connecting to this machine's loopback, which is the environment's too."""
-        del environment
+        if self._known(environment).head is None:
+            raise ConnectionRefusedError(f"environment {environment} is not running")
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         start_connecting(sock, port)
         return sock

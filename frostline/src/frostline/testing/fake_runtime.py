@@ -53,7 +53,7 @@ class Event(Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     """Lower-case names."""
 
-    def json(self) -> Any:  # noqa: ANN401 - whatever was sent
+    def json(self) -> Any:
         """The payload, decoded."""
         return json.loads(self.payload)
 

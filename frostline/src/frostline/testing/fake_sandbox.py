@@ -185,7 +185,7 @@ class FakeSandbox:
     async def close(self) -> None:
         """See the port."""
         self.is_open = False
-        self._held.clear()
+        self.release()
         for environment in tuple(self.environments.values()):
             if not environment.destroying:
                 self.destroy(environment.id)

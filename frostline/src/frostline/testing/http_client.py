@@ -23,7 +23,7 @@ class Response(Struct, frozen=True):
     """Lower-case names."""
     body: bytes = b""
 
-    def json(self) -> Any:  # noqa: ANN401 - whatever was sent
+    def json(self) -> Any:
         """The body, decoded."""
         return json.loads(self.body)
 

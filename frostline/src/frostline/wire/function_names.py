@@ -63,6 +63,8 @@ def resolve(name: str, qualifier: str | None, functions: Mapping[str, Function],
 
     The account in an ARN is not compared: every function here lives in the one local account, and callers bring the ARNs of their own.
     """
+    if qualifier is None and (function := functions.get(name)) is not None:
+        return Target(function, qualified=False)  # nearly every call: the bare name of a function that exists
     failures: list[str] = []
     if qualifier is not None:
         if len(qualifier) > _QUALIFIER_LIMIT:

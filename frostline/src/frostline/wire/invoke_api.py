@@ -62,6 +62,7 @@ class InvokeCall(Struct, frozen=True, kw_only=True):
     tail: bool = False
     client_context: str | None = None
     trace_id: str | None = None
+    qualified: bool = False
 
     def arrived(self) -> InvocationArrived:
         """The event for the core."""
@@ -73,6 +74,7 @@ class InvokeCall(Struct, frozen=True, kw_only=True):
             tail=self.tail,
             client_context=self.client_context,
             trace_id=self.trace_id,
+            qualified=self.qualified,
         )
 
 
@@ -172,6 +174,7 @@ def _invoke(request: Request, name: str, functions: Mapping[str, Function], requ
         tail=log_type == "Tail" and mode != "event",
         client_context=client_context if mode != "event" else None,  # AWS passes it "for synchronous invocations only"
         trace_id=request.header(b"x-amzn-trace-id") or None,
+        qualified=target.qualified,
     )
 
 

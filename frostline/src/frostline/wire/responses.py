@@ -83,7 +83,9 @@ def header_value(value: str) -> bytes:
     """A header's value that cannot end its line: CR, LF and NUL become spaces, as Go's net/http has it; other characters go out as
     UTF-8.
     """
-    return value.translate(_UNSAFE).strip().encode("utf-8", "replace")
+    if not value.isprintable():
+        value = value.translate(_UNSAFE)
+    return value.strip().encode("utf-8", "replace")
 
 
 class ResponseOrder:

@@ -47,7 +47,7 @@ def launch(
     if version := re.fullmatch(r"python3\.(\d+)", runtime):
         made = python.launch((3, int(version[1])), cache, progress)
     elif version := re.fullmatch(r"nodejs(\d+)\.x", runtime):
-        made = nodejs.launch(int(version[1]))
+        made = nodejs.launch(int(version[1]), handler, code, layers)
     elif runtime in ("provided", "provided.al2", "provided.al2023") or runtime == "go1.x":
         # AWS: wrapper scripts are not supported on OS-only runtimes.
         return os_only.launch(runtime, handler, code, layers)

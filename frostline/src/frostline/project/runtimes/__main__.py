@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from pathlib import Path
 
 from ..model import ProjectError, default_cache
 from . import nodejs, python
@@ -19,7 +20,7 @@ def prepare(*runtimes: str) -> None:
             directory = python.ensure((3, int(version[1])), default_cache(), lambda message: print(message, flush=True))
             print(f"{runtime}: {directory}")
         elif version := re.fullmatch(r"nodejs(\d+)\.x", runtime):
-            launch = nodejs.launch(int(version[1]))
+            launch = nodejs.launch(int(version[1]), "", Path(), ())
             print(f"{runtime}: {launch.argv[0]}", *launch.notes, sep="\n  ")
         else:
             raise ProjectError(f"Nothing needs to be prepared for {runtime!r}. {USAGE}")

@@ -1,7 +1,7 @@
 """`provided.*` and `go1.x`: the function's own executable speaks to the Runtime API.
 
-`go1.x` functions built with aws-lambda-go before 1.17 (May 2020) know only the older protocol: they listen on `_LAMBDA_SERVER_PORT` and are called by
-Go's `net/rpc`. Such a binary is started through a bridge (`gorpc`).
+Binaries built with an old aws-lambda-go, for `go1.x`, know only the older protocol: they listen on `_LAMBDA_SERVER_PORT` and are called by Go's
+`net/rpc`. Such a binary is started through a bridge (`gorpc`). Newer ones know both, and need none.
 """
 
 from __future__ import annotations

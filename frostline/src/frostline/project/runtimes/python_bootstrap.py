@@ -33,6 +33,16 @@ def _user_directories(opt: str) -> list[str]:
     return directories
 
 
+def _import_client() -> None:
+    """Import AWS's client and what it will import later anyway."""
+    import awslambdaric.__main__
+    import awslambdaric.lambda_literals  # noqa: F401
+
+    if sys.version_info >= (3, 12):
+        # From here on the client polls in a thread.
+        import concurrent.futures.thread  # noqa: F401
+
+
 def _modules_in(directories: list[str]) -> set[str]:
     found: set[str] = set()
     for directory in directories:
@@ -50,8 +60,7 @@ def main() -> None:
     del sys.argv[1:]
     directories = _user_directories(opt)
     if gate == ["gate"]:
-        import awslambdaric.__main__ as client
-
+        _import_client()
         imported = {name.partition(".")[0] for name in sys.modules} - _AT_START
         if imported & _modules_in(directories):
             os.execv(sys.executable, [sys.executable, sys.argv[0], opt, "bare-gate"])  # noqa: S606

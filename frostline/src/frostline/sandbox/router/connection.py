@@ -328,9 +328,7 @@ class Connection:
             self._tell_answer(answer, time.time() - wrote_at)
 
     def _tell_answer(self, answer: Answered, after_s: float | None) -> None:
-        self._services.tell(
-            FirstWriteAnswered(self._edge.address, connection=self.number, at=time.time(), answer=answer, after_s=after_s)
-        )
+        self._services.tell(FirstWriteAnswered(self._edge.address, connection=self.number, at=time.time(), answer=answer, after_s=after_s))
 
     def _stop_waiting(self) -> None:
         self._wrote_at = None

@@ -63,7 +63,8 @@ class Failed(Message, frozen=True):
 
 class Serve(Message, frozen=True):
     """To the dialer, first: listener for steered TCP, UDP socket and TCP listener of the name server, packet socket that sees the resets sent
-    to environments (where there can be one), in this order. Answer: Ready."""
+    to environments (where there can be one), in this order. Answer: Ready.
+    """
 
 
 class OwnPorts(Message, frozen=True):

@@ -87,7 +87,22 @@ class Relay:
 class Way:
     """One direction: reads `source` when it may, writes `sink`, keeps what the sink did not take."""
 
-    __slots__ = ("_buffer", "_loop", "_met", "_relay", "_rest", "_sink", "_source", "count", "ended", "first", "held", "last_at", "met", "side")
+    __slots__ = (
+        "_buffer",
+        "_loop",
+        "_met",
+        "_relay",
+        "_rest",
+        "_sink",
+        "_source",
+        "count",
+        "ended",
+        "first",
+        "held",
+        "last_at",
+        "met",
+        "side",
+    )
 
     def __init__(
         self, relay: Relay, loop: asyncio.AbstractEventLoop, source: socket.socket, sink: socket.socket, buffer: bytearray, side: Side

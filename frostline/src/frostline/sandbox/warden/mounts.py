@@ -111,7 +111,7 @@ def furnish(trees: Trees, fds: Sequence[int], tmp_mb: int) -> None:
     layers, others = fds[: trees["layers"]], fds[trees["layers"] :]
     if layers:
         _merge(layers, trees["below_opt"])
-    sc.mount("tmpfs", TMP, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, f"mode=700,uid={UID},gid={GID},size={tmp_mb}m")
+    sc.mount("tmpfs", TMP, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, f"mode=1777,uid={UID},gid={GID},size={tmp_mb}m")
     for (target, directory), fd in zip(trees["targets"], others, strict=True):
         if directory:
             os.makedirs(target, exist_ok=True)

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...model import GATE, Launch, ProjectError, Seen, Word
@@ -21,7 +22,7 @@ RUNTIME = Path(__file__).with_name("runtime")
 OLDEST = 18
 
 
-def launch(major: int) -> Launch:
+def launch(major: int, handler: str, code: Path, layers: Sequence[Path]) -> Launch:
     """How to start a Node.js function. A Node of another major version than the runtime's is used, and noted. Raises `ProjectError` without one."""
     found = find(major)
     if found is None:
@@ -30,7 +31,8 @@ def launch(major: int) -> Launch:
             f"volta's directories). Install it from https://nodejs.org, or with `nvm install {major}`."
         )
     executable, actual = found
-    notes = () if actual == major else (f"nodejs{major}.x runs under Node.js {actual}, the one on this machine ({executable}).",)
+    notes = [] if actual == major else [f"nodejs{major}.x runs under Node.js {actual}, the one on this machine ({executable})."]
+    notes += _missing_sdk(handler, code, layers)
     needed = [os.path.dirname(executable), *shared_library_directories([executable])]
     installation = os.path.dirname(os.path.dirname(executable))
     if os.path.isdir(f"{installation}/lib/node_modules"):
@@ -50,8 +52,20 @@ def launch(major: int) -> Launch:
         runtime_dir=RUNTIME,
         read_only=tuple(Path(path) for path in outermost(needed)),
         gate=True,
-        notes=notes,
+        notes=tuple(notes),
     )
+
+
+def _missing_sdk(handler: str, code: Path, layers: Sequence[Path]) -> list[str]:
+    """AWS's runtime brings the SDK, so functions are often deployed without it."""
+    module = code / handler.partition(".")[0]
+    files = [file for extension in (".js", ".mjs", ".cjs") if (file := Path(f"{module}{extension}")).is_file()]
+    if not files or not re.search(rb"""["']@aws-sdk/""", files[0].read_bytes()):
+        return []
+    folders = [parent / "node_modules" for parent in (module.parent, code)] + [layer / "nodejs" / "node_modules" for layer in layers]
+    if any((folder / "@aws-sdk").is_dir() for folder in folders):
+        return []
+    return [f"{files[0].name} uses @aws-sdk, which AWS's runtime brings and this one does not. Install it beside the function: npm install"]
 
 
 def _path(executable: str) -> dict[str, tuple[Word, ...]]:

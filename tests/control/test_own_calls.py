@@ -1,0 +1,125 @@
+"""Frostline's own calls under `/_frostline/`: logs and environments, for its command line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from frostline.control import invoke_server
+from frostline.testing.builders import function
+from frostline.testing.fake_runtime import Event, Process, runtime
+from frostline.testing.http_client import request
+from tests.control.rig import Rig, eventually
+
+def speaking(process: Process, event: Event) -> bytes:
+    process.print(f"said {event.json()}")
+    return event.payload
+
+
+async def lines(rig: Rig, query: str = "") -> list[str]:
+    return [line["text"] for line in (await rig.http("GET", f"/_frostline/logs{query}")).json()["lines"]]
+
+
+async def test_the_log_of_one_function_and_of_all(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start(function("a"), function("b"))
+    await rig.invoke(1, name="a")
+    await rig.invoke(2, name="b")
+    assert "said 1" in await lines(rig, "?function=a")
+    assert "said 2" not in await lines(rig, "?function=a")
+    everything = await lines(rig)
+    assert everything.index("said 1") < everything.index("said 2")
+    assert await lines(rig, "?function=nobody") == []
+
+
+async def test_a_log_line_says_where_it_comes_from(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start()
+    request_id = (await rig.invoke(1)).headers["x-amzn-requestid"]
+    line = next(line for line in (await rig.http("GET", "/_frostline/logs")).json()["lines"] if line["text"] == "said 1")
+    (environment,) = rig.sandbox.environments
+    assert line.pop("time") > 1e9
+    assert line.pop("log_stream").endswith(f"/[$LATEST]{environment}")
+    assert line == {"function": "f", "environment": environment, "request_id": request_id, "type": "function", "text": "said 1"}
+
+
+async def test_only_the_last_lines(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start()
+    await rig.invoke(1)
+    everything = await lines(rig)
+    assert await lines(rig, "?limit=2") == everything[-2:]
+    assert await lines(rig, "?limit=0") == []
+    assert await lines(rig, "?limit=999999999") == everything
+    for nonsense in ("-1", "x", "%C2%B2", "9" * 5000):
+        assert await lines(rig, f"?limit={nonsense}") == everything
+
+
+async def test_following_a_log_gives_what_there_is_and_then_each_new_line(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start(function("a"), function("b"))
+    await rig.invoke(1, name="a")
+    connection = await rig.connect()
+    await connection.send(request("GET", "/_frostline/logs?function=a&follow=1&limit=1"))
+    head = await connection.read_head()
+    assert head.headers["content-type"] == "application/x-ndjson"
+    parts = connection.parts(head)
+    assert json.loads(await anext(parts))["type"] == "platform.report"
+    await rig.invoke(2, name="b")
+    await rig.invoke(3, name="a")
+    followed = [json.loads(await anext(parts))["text"] for _ in range(2)]
+    assert followed[0].startswith("START RequestId")
+    assert followed[1] == "said 3"
+    await rig.plane.close()
+    await rig.server.close()
+    async for _ in parts:  # up to a proper end of the body: an EOFError otherwise
+        pass
+
+
+async def test_who_stops_following_is_forgotten(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start()
+    connection = await rig.connect()
+    await connection.send(request("GET", "/_frostline/logs?follow=1") + request("GET", "/_frostline/logs?follow=1"))
+    await connection.read_head()
+    await eventually(lambda: len(rig.plane.logs._followers) == 2)  # noqa: SLF001
+    connection.abort()
+    await eventually(lambda: not rig.plane.logs._followers)  # noqa: SLF001
+    assert (await rig.invoke(1)).json() == 1
+
+
+async def test_a_follower_that_does_not_read_is_cut_off(rig: Rig, monkeypatch: object) -> None:
+    monkeypatch.setattr(invoke_server, "MAX_BEHIND", 100_000)
+
+    def loud(process: Process, event: Event) -> bytes:
+        for _ in range(100):
+            process.print("x" * 100_000)
+        return b"{}"
+
+    rig.sandbox.programs["runtime"] = runtime(loud)
+    await rig.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", rig.port, limit=1)
+    writer.write(request("GET", "/_frostline/logs?follow=1"))
+    await eventually(lambda: bool(rig.plane.logs._followers))  # noqa: SLF001
+    assert (await rig.invoke()).status == 200
+    await eventually(lambda: not rig.plane.logs._followers)  # noqa: SLF001
+    writer.close()
+
+
+async def test_environments_are_shown_with_their_states(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start()
+    assert (await rig.http("GET", "/_frostline/environments")).json() == {"environments": []}
+    await rig.invoke(1)
+    await rig.sandbox.until_frozen()
+    (shown,) = (await rig.http("GET", "/_frostline/environments")).json()["environments"]
+    (environment,) = rig.sandbox.environments
+    assert (shown["environment"], shown["function"], shown["state"]) == (environment, "f", "frozen")
+    assert shown["logStream"].endswith(environment)
+    assert shown["since"] > 1e9
+
+
+async def test_what_is_not_there_is_404(rig: Rig) -> None:
+    await rig.start()
+    assert (await rig.http("GET", "/_frostline/nothing")).status == 404
+    assert (await rig.http("GET", "/elsewhere")).status == 404
