@@ -11,8 +11,19 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal, cast
 
+import msgspec
+
 from ..core.effects import Reply
-from ..core.events import Event, Logged, RuntimeResponseTruncated
+from ..core.events import (
+    ConnectionClosed,
+    ConnectionOpened,
+    ConnectionRefused,
+    Event,
+    FirstWriteAnswered,
+    Logged,
+    NetworkEvent,
+    RuntimeResponseTruncated,
+)
 from ..project import Deployment
 from ..sandbox.port import Ports
 from ..wire.environment_api import ApiConnection
@@ -112,9 +123,13 @@ class Host:
         if self._requests[-1][1] != request_id:
             self._requests.append((now, request_id))
 
-    def request_at(self, at: float) -> str | None:
-        """The invocation that was running at a time that is not long ago."""
-        return next((request_id for since, request_id in reversed(self._requests) if since <= at), None)
+    def tagged(self, event: NetworkEvent) -> NetworkEvent:
+        """With the invocation that was running when it happened, which is not long ago."""
+        if not isinstance(event, ConnectionOpened | ConnectionRefused | ConnectionClosed | FirstWriteAnswered):
+            return event
+        running = next((request_id for since, request_id in reversed(self._requests) if since <= event.at), None)
+        tagged: NetworkEvent = msgspec.structs.replace(event, request_id=running)
+        return tagged
 
     # Connections -------------------------------------------------------------------------------------------------------------------------
 

@@ -20,15 +20,11 @@ from .. import __version__
 from ..core import effects as do
 from ..core.effects import Outcome
 from ..core.events import (
-    ConnectionClosed,
-    ConnectionOpened,
-    ConnectionRefused,
     EnvironmentFreezeFailed,
     EnvironmentGone,
     EnvironmentStarted,
     EnvironmentStartFailed,
     Event,
-    FirstWriteAnswered,
     FunctionDeployed,
     FunctionRemoved,
     InvocationArrived,
@@ -217,9 +213,8 @@ class ControlPlane:
 
     def _report(self, event: SandboxEvent) -> None:
         host = self.hosts.get(event.environment)
-        if isinstance(event, NetworkEvent):
-            self._saw(event, host)
-            return
+        if isinstance(event, NetworkEvent) and host is not None:
+            event = host.tagged(event)
         if isinstance(event, EnvironmentStarted):
             if host is not None:
                 self._serve(event, host)
@@ -237,12 +232,6 @@ class ControlPlane:
         self.ring.feed(event)
         if isinstance(event, EnvironmentGone | EnvironmentStartFailed):
             self._forget(event.environment)
-
-    def _saw(self, event: NetworkEvent, host: Host | None) -> None:
-        """Something became of a connection: for the story, with the invocation in which it did."""
-        if host is not None and isinstance(event, ConnectionOpened | ConnectionRefused | ConnectionClosed | FirstWriteAnswered):
-            event = msgspec.structs.replace(event, request_id=host.request_at(event.at))
-        self.ring.feed(event)
 
     def _serve(self, event: EnvironmentStarted, host: Host) -> None:
         try:

@@ -141,7 +141,10 @@ class Sandbox(Protocol):
         """SIGKILL everything in the environment, keep the sandbox and its `/tmp`. Answer: ProcessesKilled, after each ProcessExited."""
 
     def freeze(self, environment: str) -> None:
-        """Stop every process of the environment, then its network, if that freezes. Answer: EnvironmentFrozen (the kernel said so) or EnvironmentFreezeFailed."""
+        """Stop every process of the environment, then its network, if that freezes.
+
+        Answer: EnvironmentFrozen (the kernel said so, and nothing passes any more) or EnvironmentFreezeFailed.
+        """
 
     def thaw(self, environment: str) -> None:
         """Let them go on; also calls off a freeze that is under way (then no EnvironmentFrozen follows). Answer: EnvironmentThawed."""

@@ -225,6 +225,13 @@ class Router:
                 self._settle(None)
             case Failed(reason):
                 self._lose(reason)
+            case _:
+                self._told_of_environments(message)
+        for fd in fds:
+            os.close(fd)
+
+    def _told_of_environments(self, message: AnyMessage) -> None:
+        match message:
             case Attached(environment, address):
                 if environment not in self._leaving:
                     self._addresses[environment] = address
@@ -236,20 +243,15 @@ class Router:
                 if (turn := self._turns.pop(number, None)) is not None:
                     turn()
             case Seen(events):
-                self._pass_on(events)
+                for event in events:
+                    if (who := self._names.get(event.environment)) is not None:
+                        self._on_seen(msgspec.structs.replace(event, environment=who))
             case Denied(address, destination, reason):
                 who = self._names.get(address)
-                if self._on_denied is not None and who in self._addresses:
+                if self._on_denied is not None and who is not None and who in self._addresses:
                     self._on_denied(who, destination, reason)
             case _:
                 raise RuntimeError(f"the router said {message!r}")
-        for fd in fds:
-            os.close(fd)
-
-    def _pass_on(self, events: Iterable[AnyNetworkEvent]) -> None:
-        for event in events:
-            if (who := self._names.get(event.environment)) is not None:
-                self._on_seen(msgspec.structs.replace(event, environment=who))
 
     def _answer(self, environment: str, error: Exception | None) -> None:
         self._leaving.discard(environment)

@@ -44,6 +44,7 @@ MAX_LOST = 4096
 
 Endpoint = tuple[str, int]
 Answered = Literal["data", "fin", "rst", "nothing"]
+Came = Literal["fin", "rst", "data"] | None
 
 
 class PeerEvents:
@@ -119,7 +120,7 @@ class Connection:
         self.hole = False
         """Nothing passes any more, and nobody is told."""
         self.lost = False
-        self._outer_fd = -1
+        self.inner_fd, self.outer_fd = inner.fileno(), -1
         self._refused = False
         """It could not be dialed, and the environment, frozen, has not been told."""
         self._closed = False
@@ -149,7 +150,7 @@ class Connection:
         if self.hole:
             outer.close()
             return
-        self._outer_fd = outer.fileno()
+        self.outer_fd = outer.fileno()
         self.relay = Relay(self.inner, outer, self._services.buffer, self._ended, self._on_close)
         self._services.tell(
             ConnectionOpened(
@@ -193,27 +194,27 @@ class Connection:
 
     # Freezing ----------------------------------------------------------------------------------------------------------------------------
 
-    def hold_inward(self) -> None:
-        """Deliver what has come from the peer by now, and nothing that comes later."""
+    def hold_inward(self, *, came: bool) -> None:
+        """Deliver what has come from the peer by now, and nothing that comes later. `came`: something has."""
         self._stop_waiting()
         if self.relay is None or self.hole or self.spared:
             return
         way = self.relay.inward
-        if not way.ended and not way.clogged:
+        if came and not way.ended and not way.clogged:
             _pass_on(way.readable)
         self._hold(way)
 
     def _hold(self, inward: Way) -> None:
         inward.held, inward.met = True, self._something_came
 
-    def drained(self) -> bool:
-        """Pass on what the environment has sent; whether that is all."""
+    def drained(self, *, came: bool) -> bool:
+        """Pass on what the environment has sent; whether that is all. `came`: there is something to read."""
         if self.relay is None or self.hole or self.spared:
             return True
         way = self.relay.outward
         if way.ended:
             return True
-        return not way.clogged and _pass_on(way.readable) and not way.clogged
+        return not way.clogged and (not came or _pass_on(way.readable)) and not way.clogged
 
     def hold_outward(self) -> None:
         """What the environment's kernel still sends stays in the router."""
@@ -224,15 +225,15 @@ class Connection:
         """From the peer, while held. Data may hide that it ended, too."""
         if self.relay is not None:
             self.relay.inward.met = None
-            self._services.peers.watch(self._outer_fd, self._peer_ended)
+            self._services.peers.watch(self.outer_fd, self._peer_ended)
 
     def _peer_ended(self, how: How) -> None:
         """While held."""
         self._tell_closed("peer", how, frozen=True)
 
-    def release(self, mask: int) -> Literal["fin", "rst", "data"] | None:
+    def release(self, mask: int) -> Came:
         """The freeze ends; `mask` is what poll(2) says about the peer's side. Answers what came from the peer meanwhile."""
-        came: Literal["fin", "rst", "data"] | None = None
+        came: Came = None
         relay = self.relay
         if self.hole or self.spared:
             if relay is not None and not self.hole:
@@ -240,7 +241,7 @@ class Connection:
             return None
         if relay is not None and not relay.inward.ended:
             came = "rst" if mask & select.POLLERR else "fin" if mask & (select.POLLRDHUP | select.POLLHUP) else "data" if mask else None
-            self._services.peers.forget(self._outer_fd)
+            self._services.peers.forget(self.outer_fd)
             relay.inward.met = None
             if came == "fin" or came == "rst":
                 self._tell_closed("peer", came, frozen=True)
@@ -259,10 +260,10 @@ class Connection:
             self._ended()
         return came
 
-    def go_on(self) -> Literal["fin", "rst", "data"] | None:
+    def go_on(self) -> Came:
         """A freeze was called off before it was one: nothing is lost by it."""
         if self.relay is not None and not self.hole:
-            self._services.peers.forget(self._outer_fd)
+            self._services.peers.forget(self.outer_fd)
             self.relay.inward.met = None
             self.relay.inward.release()
             self.relay.outward.release()
@@ -370,7 +371,7 @@ class Connection:
 
     def _ended(self) -> None:
         if self.relay is not None:
-            self._services.peers.forget(self._outer_fd)
+            self._services.peers.forget(self.outer_fd)
         self._stop_waiting()
         self._edge.ended(self)
 

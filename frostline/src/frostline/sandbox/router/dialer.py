@@ -97,7 +97,7 @@ class Dialer:
             case Release(address, number):
                 if (edge := self._edges.get(address)) is not None:
                     edge.release()
-                self._reporter.flush()
+                # First of all, as somebody waits for it; the news can follow.
                 self._channel.send(Released(number))
             case Forget(address):
                 self._forget(address)

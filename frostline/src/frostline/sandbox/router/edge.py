@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ...core.events import NetworkRestored
-from .connection import Connection, Services
+from .connection import Came, Connection, Services
 
 DRAIN_LIMIT_S = 0.3
 """How long a freeze waits until what the environment has sent is on its way. Loopback and LANs take it at once; a server that reads slowly
@@ -58,12 +58,16 @@ class Edge:
         self._stop()
         self.held = True
         self._held_at = time.time()
-        for connection in tuple(self.connections):
-            connection.hold_inward()
+        connections = tuple(self.connections)
+        ready = _poll(connections)
+        for connection in connections:
+            connection.hold_inward(came=ready.get(connection.outer_fd, 0) != 0)
         self._drain_until(self._loop.time() + DRAIN_LIMIT_S, done)
 
     def _drain_until(self, limit: float, done: Callable[[], None]) -> None:
-        under_way = [connection for connection in tuple(self.connections) if not connection.drained()]
+        connections = tuple(self.connections)
+        ready = _poll(connections)
+        under_way = [one for one in connections if not one.drained(came=ready.get(one.inner_fd, 0) != 0)]
         if under_way and self._loop.time() < limit:
             self._drain = self._loop.call_later(DRAIN_PAUSE_S, self._drain_until, limit, done)
             return
@@ -82,15 +86,25 @@ class Edge:
         called_off, self.held, self.cut = not self.cut, False, False
         connections = tuple(self.connections)
         masks = _poll(connections)
-        came = [connection.release(masks.get(connection, 0)) if not called_off else connection.go_on() for connection in connections]
+        came = [
+            connection.release(masks.get(connection.outer_fd, 0)) if not called_off else connection.go_on() for connection in connections
+        ]
         if called_off:
             return
         holes = [connection for connection in connections if connection.hole and connection not in self._holes]
+        if connections:
+            self._tell_restored(connections, came, holes)
+        self._dig(holes)
+        if self.empty:
+            self._on_empty(self)
+
+    def _tell_restored(self, connections: tuple[Connection, ...], came: list[Came], holes: list[Connection]) -> None:
+        now = time.time()
         self._services.tell(
             NetworkRestored(
                 self.address,
-                at=time.time(),
-                frozen_s=time.time() - self._held_at,
+                at=now,
+                frozen_s=now - self._held_at,
                 connections=len(connections),
                 drained=self._drained,
                 fins=came.count("fin"),
@@ -100,9 +114,6 @@ class Edge:
                 waiting=came.count("data"),
             )
         )
-        self._dig(holes)
-        if self.empty:
-            self._on_empty(self)
 
     def _dig(self, holes: list[Connection]) -> None:
         self._holes.extend(holes)
@@ -144,13 +155,11 @@ class Edge:
             self._drain = None
 
 
-def _poll(connections: tuple[Connection, ...]) -> dict[Connection, int]:
-    """What poll(2) says about the peers' sides."""
+def _poll(connections: tuple[Connection, ...]) -> dict[int, int]:
+    """What poll(2) says about both sides of connections that are relayed, by descriptor."""
     poll = select.poll()
-    by_fd: dict[int, Connection] = {}
     for connection in connections:
         if connection.relay is not None and not connection.hole:
-            fd = connection.relay.outer.fileno()
-            by_fd[fd] = connection
-            poll.register(fd, select.POLLIN | select.POLLRDHUP)
-    return {by_fd[fd]: mask for fd, mask in poll.poll(0)}
+            poll.register(connection.outer_fd, select.POLLIN | select.POLLRDHUP)
+            poll.register(connection.inner_fd, select.POLLIN)
+    return dict(poll.poll(0))
