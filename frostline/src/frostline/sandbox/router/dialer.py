@@ -12,6 +12,7 @@ import resource
 import socket
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 
 from ...core.events import FirstWriteAnswered
@@ -48,7 +49,17 @@ ACCEPT_PAUSE_S = 0.05
 def run(control: socket.socket) -> None:
     """Serve until the main process is gone."""
     _allow_many_descriptors()
-    asyncio.run(_run(control))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(control))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """A freeze and a thaw wait for this process to turn once, and every byte of a function's passes it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _run(control: socket.socket) -> None:
