@@ -285,6 +285,22 @@ async def test_a_server_that_reads_nothing_holds_up_a_freeze_no_longer_than_the_
     assert not (await shared_lab.saw(NetworkRestored))[-1].drained
 
 
+async def test_keep_alive_probes_are_answered_in_a_freeze(shared_lab: Lab, listener: Listener) -> None:
+    """Go's sockets have them every 15 s, and are given up after nine: a frozen environment would lose every connection after 150 s."""
+    pair = await listener.pair()
+    pair.near.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 1)):
+        pair.near.setsockopt(socket.IPPROTO_TCP, option, value)
+    await shared_lab.hold(NAME)
+    await asyncio.sleep(3.5)
+    assert pair.state == TCP_ESTABLISHED
+    await shared_lab.release(NAME)
+    question = asyncio.create_task(pair.answer())  # noqa: TID251 - a test's
+    await pair.write()
+    assert await pair.read() == b"answer"
+    await question
+
+
 async def test_a_hold_that_is_called_off_is_not_answered_and_harms_nothing(shared_lab: Lab, listener: Listener) -> None:
     pair, clogged = await listener.pair(), await listener.pair()
     await fill(clogged)
