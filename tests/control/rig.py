@@ -183,5 +183,5 @@ def invocations(name: str = "f") -> str:
 async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
     """Wait for something that nothing reports: looked at in each turn of the loop."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)

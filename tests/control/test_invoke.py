@@ -112,7 +112,10 @@ async def test_a_process_that_exits_fails_its_invocation_and_the_next_one_has_a_
     died = await rig.invoke("die", tail=True)
     assert died.headers["x-amz-function-error"] == "Unhandled"
     request_id = died.headers["x-amzn-requestid"]
-    assert died.json() == {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: exit status 7"}
+    assert died.json() == {
+        "errorType": "Runtime.ExitError",
+        "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: exit status 7",
+    }
     assert "last words without a line's end\n" in base64.b64decode(died.headers["x-amz-log-result"]).decode()
     assert (await rig.invoke("live")).json() == "live"
     assert len(rig.sandbox.called("start")) == 1
@@ -125,7 +128,10 @@ async def test_a_timeout_answers_the_caller_and_resets_the_environment(rig: Rig)
     await rig.start(function(timeout_s=0.05))
     response = await rig.invoke()
     request_id = response.headers["x-amzn-requestid"]
-    assert response.json() == {"errorType": "Sandbox.Timedout", "errorMessage": f"RequestId: {request_id} Error: Task timed out after 0.05 seconds"}
+    assert response.json() == {
+        "errorType": "Sandbox.Timedout",
+        "errorMessage": f"RequestId: {request_id} Error: Task timed out after 0.05 seconds",
+    }
     turnstile.open.set()
     assert (await rig.invoke("again")).json() == "again"
 
@@ -198,7 +204,9 @@ async def test_pipelined_requests_are_answered_in_their_order(rig: Rig) -> None:
     rig.sandbox.programs["runtime"] = runtime(handler)
     await rig.start()
     connection = await rig.connect()
-    await connection.send(b"".join(request("POST", invocations(name), body=body) for name, body in (("f", b"1"), ("f", b"2"), ("none", b"3"))))
+    await connection.send(
+        b"".join(request("POST", invocations(name), body=body) for name, body in (("f", b"1"), ("f", b"2"), ("none", b"3")))
+    )
     await second.wait()
     first.set()
     answers = [await connection.read() for _ in range(3)]
@@ -240,10 +248,22 @@ async def test_a_caller_that_hangs_up_loses_its_answer_and_nobody_else_does(rig:
         await turnstile.until(2)
         leaving.abort()
         await eventually(lambda: bool(rig.seen(InvocationAbandoned)))
+        assert len(rig.plane.invokers) == 1
         turnstile.open.set()
     assert staying.result().json() == "staying"
     await eventually(lambda: sum(line.type == "platform.report" for line in rig.plane.logs.lines("f")) == 2)  # the abandoned one went on
     assert (await rig.invoke("next")).json() == "next"
+
+
+async def test_a_caller_that_waits_for_permission_to_send_its_payload_gets_it(rig: Rig) -> None:
+    """As curl does for a payload of a megabyte and more."""
+    rig.sandbox.programs["runtime"] = ECHO
+    await rig.start()
+    connection = await rig.connect()
+    await connection.send_head("POST", invocations(), [("Expect", "100-continue"), ("Content-Length", "3")])
+    assert (await connection.read_head()).status == 100
+    await connection.send(b'"x"')
+    assert (await connection.read()).json() == "x"
 
 
 async def test_keep_alive_holds_and_a_connection_closes_when_it_is_asked_to(rig: Rig) -> None:
@@ -357,7 +377,7 @@ async def test_events_that_wait_for_another_attempt_are_counted_when_frostline_e
     await eventually(lambda: any(line.type == "platform.report" for line in rig.plane.logs.lines("f")))
     await rig.plane.close()
     assert [note for note in rig.notes if "asynchronous" in note] == [
-        "1 asynchronous invocations were waiting for another attempt and are lost: the queue is in memory only"
+        "1 asynchronous invocation was unfinished and is lost: the queue is in memory only"
     ]
 
 
@@ -406,7 +426,12 @@ async def test_a_payload_at_the_limit_passes(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64), b"HELO there\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"A" * 200_000],
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64),
+        b"HELO there\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"A" * 200_000,
+    ],
     ids=["TLS", "another protocol", "no length", "no end"],
 )
 async def test_garbage_closes_its_own_connection_only(rig: Rig, garbage: bytes) -> None:
@@ -427,7 +452,7 @@ async def test_a_request_that_stops_half_way_is_no_invocation(rig: Rig) -> None:
     await half.send(request("POST", invocations(), body=b'"whole"')[:-3])
     await half.close()
     assert (await rig.invoke(1)).json() == 1
-    assert len(rig.witness.laws._invoked) == 1  # noqa: SLF001
+    assert len(rig.witness.laws._invoked) == 1
 
 
 async def test_a_machine_that_cannot_build_environments_says_so(rig: Rig) -> None:

@@ -11,6 +11,7 @@ from frostline.testing.fake_runtime import Event, Process, runtime
 from frostline.testing.http_client import request
 from tests.control.rig import Rig, eventually
 
+
 def speaking(process: Process, event: Event) -> bytes:
     process.print(f"said {event.json()}")
     return event.payload
@@ -82,9 +83,9 @@ async def test_who_stops_following_is_forgotten(rig: Rig) -> None:
     connection = await rig.connect()
     await connection.send(request("GET", "/_frostline/logs?follow=1") + request("GET", "/_frostline/logs?follow=1"))
     await connection.read_head()
-    await eventually(lambda: len(rig.plane.logs._followers) == 2)  # noqa: SLF001
+    await eventually(lambda: len(rig.plane.logs._followers) == 2)
     connection.abort()
-    await eventually(lambda: not rig.plane.logs._followers)  # noqa: SLF001
+    await eventually(lambda: not rig.plane.logs._followers)
     assert (await rig.invoke(1)).json() == 1
 
 
@@ -100,9 +101,9 @@ async def test_a_follower_that_does_not_read_is_cut_off(rig: Rig, monkeypatch: o
     await rig.start()
     _, writer = await asyncio.open_connection("127.0.0.1", rig.port, limit=1)
     writer.write(request("GET", "/_frostline/logs?follow=1"))
-    await eventually(lambda: bool(rig.plane.logs._followers))  # noqa: SLF001
+    await eventually(lambda: bool(rig.plane.logs._followers))
     assert (await rig.invoke()).status == 200
-    await eventually(lambda: not rig.plane.logs._followers)  # noqa: SLF001
+    await eventually(lambda: not rig.plane.logs._followers)
     writer.close()
 
 

@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from frostline.control import plane as plane_module
 from frostline.control.plane import ControlPlane
 from frostline.core.effects import FreezeEnvironment, Resolve, Stopped, Succeeded, Unavailable
-from frostline.core.events import EnvironmentFrozen, InvocationArrived, ShutdownRequested
+from frostline.core.events import EnvironmentFrozen, InvocationArrived, ReclaimRequested, ShutdownRequested
 from frostline.core.function import Function
-from frostline.project import Project, ProjectError, Source
+from frostline.project import Project, Source
 from frostline.sandbox.port import SandboxError
 from frostline.story.reader import Story
 from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
 from frostline.testing.fake_sandbox import FakeSandbox
 from frostline.testing.http_client import request
-from tests.control.rig import POLICY, Rig, eventually, invocations
+from tests.control.rig import POLICY, Rig, eventually
 
 ECHO = runtime(lambda process, event: event.payload)
 
@@ -65,6 +64,20 @@ async def test_callers_whose_environments_are_still_being_built_are_answered_too
         await rig.sandbox.until(lambda: bool(rig.sandbox.called("start")))
         await rig.plane.close()
     assert waiting.result().status == 500
+
+
+async def test_an_environment_that_ends_as_soon_as_it_is_built_leaves_no_socket(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = ECHO
+    rig.sandbox.hold("start")
+    await rig.start()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(rig.invoke(1))
+        await rig.sandbox.until(lambda: bool(rig.sandbox.called("start")))
+        rig.sandbox.at_once = True
+        rig.sandbox.release("start")
+        rig.plane.ring.feed(ReclaimRequested(environment=rig.sandbox.calls[0].environment))
+    assert waiting.result().json() == 1, "another one was built"
+    assert len(rig.sandbox.called("start")) == 2
 
 
 async def test_a_stream_under_way_is_ended_with_an_error(rig: Rig) -> None:
@@ -127,7 +140,9 @@ async def test_a_sandbox_that_cannot_be_opened_leaves_nothing_to_close() -> None
     await plane.close()
 
 
-async def test_a_story_that_cannot_be_written_is_refused_at_the_start_and_the_sandbox_is_closed(sandbox: FakeSandbox, tmp_path: Path) -> None:
+async def test_a_story_that_cannot_be_written_is_refused_at_the_start_and_the_sandbox_is_closed(
+    sandbox: FakeSandbox, tmp_path: Path
+) -> None:
     plane = ControlPlane(sandbox.opened, story=tmp_path / "no such folder" / "story")
     with pytest.raises(FileNotFoundError):
         await plane.open()
@@ -205,7 +220,7 @@ async def test_revisions_that_are_not_in_use_are_forgotten(rig: Rig) -> None:
         await rig.invoke()
     await rig.sandbox.until(lambda: len(rig.sandbox.environments) == 1)
     rig.plane.deploy(project(rig, function(revision="last")))
-    assert len(rig.plane._revisions) <= 2  # noqa: SLF001
+    assert len(rig.plane._revisions) <= 2
 
 
 async def test_a_function_that_is_removed_is_gone_with_its_environments(rig: Rig) -> None:
@@ -300,12 +315,11 @@ async def test_a_story_grows_while_frostline_runs(rig: Rig, tmp_path: Path, monk
 
 async def test_a_disk_that_is_full_ends_the_story_and_not_the_run(rig: Rig, tmp_path: Path) -> None:
     rig.sandbox.programs["runtime"] = ECHO
-    path = Path("/dev/full")
     plane = ControlPlane(rig.sandbox.opened, policy=POLICY, story=tmp_path / "story", note=rig.notes.append)
     await plane.open()
     assert plane.ring.story is not None
-    plane.ring.story._file.close()  # noqa: SLF001
-    plane.ring.story._file = path.open("wb", buffering=0)  # noqa: SLF001
+    plane.ring.story._file.close()
+    plane.ring.story._file = Path("/dev/full").open("wb", buffering=0)  # noqa: ASYNC230, SIM115
     plane.deploy_one(rig.deployment(function()))
     for _ in range(3):
         _, outcome = await plane.call("f", b'"x"')

@@ -17,13 +17,18 @@ from tests.control.rig import Rig
 BOOTSTRAP = "#!/bin/sh\n"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "colours"
+def write(folder: Path, colour: str) -> None:
+    """A function that has a colour."""
     folder.mkdir()
     (folder / "bootstrap").write_text(BOOTSTRAP)
     (folder / "bootstrap").chmod(0o755)
-    (folder / "colour").write_text("red")
+    (folder / "colour").write_text(colour)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "colours"
+    write(folder, "red")
     return folder
 
 
@@ -106,10 +111,7 @@ async def test_a_folder_that_is_built_anew_is_served_and_watched_on(rig: Rig, fo
     await rig.invoke(name="colours")
     for colour in ("blue", "green"):
         shutil.rmtree(folder)
-        folder.mkdir()
-        (folder / "bootstrap").write_text(BOOTSTRAP)
-        (folder / "bootstrap").chmod(0o755)
-        (folder / "colour").write_text(colour)
+        write(folder, colour)
         assert (await rig.invoke(name="colours")).json() == colour
         (folder / "colour").write_text(f"dark {colour}")
         assert (await rig.invoke(name="colours")).json() == f"dark {colour}"
@@ -148,6 +150,28 @@ async def test_a_template_s_functions_come_and_go(rig: Rig, folder: Path) -> Non
     template.write_text("{not a template")
     assert (await rig.invoke(name="three")).json() == "red"
     assert any("the change was not taken over" in note for note in rig.notes)
+
+
+async def test_a_function_that_cannot_be_run_after_an_edit_is_said_and_the_others_run(rig: Rig, folder: Path) -> None:
+    template = folder.parent / "template.json"
+
+    def describe(**runtimes: str) -> None:
+        functions = {
+            name: {
+                "Type": "AWS::Serverless::Function",
+                "Properties": {"FunctionName": name, "CodeUri": "colours/", "Runtime": runtime_, "Handler": "x"},
+            }
+            for name, runtime_ in runtimes.items()
+        }
+        template.write_text(json.dumps({"Transform": "AWS::Serverless-2016-10-31", "Resources": functions}))
+
+    describe(one="provided.al2023")
+    rig.sandbox.programs["runtime"] = reader(rig)
+    await rig.serve(load(Source(path=template, cache=folder.parent / "cache")))
+    describe(one="provided.al2023", two="cobol85")
+    assert (await rig.invoke(name="one")).json() == "red"
+    assert rig.notes[0].startswith("two cannot be run: ")
+    assert "cobol85" in rig.notes[0]
 
 
 async def test_where_the_kernel_does_not_tell_files_are_compared(rig: Rig, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 
 import pytest
 from msgspec.structs import replace
 
 from frostline.control import environments
+from frostline.sandbox.port import Ports
 from frostline.testing.builders import function
 from frostline.testing.fake_runtime import RUNTIME, Event, Process, Program, runtime
 from frostline.testing.http_client import Connection, request
@@ -69,6 +71,22 @@ async def test_half_a_request_and_a_response_that_breaks_off_are_no_answer(rig: 
     assert broken.json()["errorType"] == "Runtime.TruncatedResponse"
     assert (await rig.invoke(2)).json() == 2
     await eventually(lambda: len(rig.plane.exchanges._connections) == 1)  # only the /next that waits
+
+
+async def test_a_response_that_stops_being_http_half_way_is_no_answer_and_leaves_nothing_waiting(rig: Rig) -> None:
+    async def program(process: Process) -> None:
+        event = await process.next()
+        bad = await process.connect()
+        await bad.send_head("POST", f"{RUNTIME}/invocation/{event.request_id}/response", [("Transfer-Encoding", "chunked")])
+        await bad.send(b"5\r\n12345\r\nnot a chunk\r\n")
+        await bad.rest()
+        await ECHO(process)
+
+    rig.sandbox.programs["runtime"] = program
+    await rig.start()
+    assert (await rig.invoke(1)).json()["errorType"] == "Runtime.TruncatedResponse"
+    assert (await rig.invoke(2)).json() == 2
+    await eventually(lambda: len(rig.plane.exchanges._connections) == 1)
 
 
 async def test_wrong_ids_and_wrong_order_are_refused_and_the_right_answer_counts(rig: Rig) -> None:
@@ -214,6 +232,26 @@ async def test_a_process_that_cannot_be_executed_fails_its_invocation_with_the_r
     response = await rig.invoke()
     assert response.json()["errorType"] == "Runtime.InvalidEntrypoint"
     assert "no such file or directory" in response.json()["errorMessage"]
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+async def test_an_environment_that_is_gone_before_its_api_is_served_leaves_nobody_listening(rig: Rig, when: str) -> None:
+    await rig.start()
+    host = environments.Host("e", rig.deployment(function()), "s", rig.plane.exchanges, rig.plane.ring.feed, lambda _: None)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = listening.getsockname()
+        ports = Ports(api=listening, api_address="")
+        if when == "before":
+            host.close()
+            await host.serve(ports)
+        else:
+            serving = asyncio.get_running_loop().create_task(host.serve(ports))
+            await asyncio.sleep(0)
+            host.close()
+            await serving
+        await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, timeout=1).close()
 
 
 async def test_an_api_that_cannot_be_served_ends_the_environment_and_answers_the_caller(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

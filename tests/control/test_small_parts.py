@@ -15,6 +15,7 @@ from frostline.control.logs import MAX_LINES, LogLine, LogStore
 from frostline.control.tasks import spawn
 from frostline.core.effects import StreamChunk, StreamEnd, StreamStart, Succeeded, Unavailable
 from frostline.core.payload import Payload
+from tests.control.rig import eventually
 
 # The clock -------------------------------------------------------------------------------------------------------------------------------
 
@@ -107,7 +108,7 @@ async def test_a_task_s_failure_is_said_by_the_loop() -> None:
         raise ValueError("no")
 
     spawn(work(), "some work")
-    await asyncio.sleep(0.001)
+    await eventually(lambda: bool(said))
     assert said[0]["message"] == "the task 'some work' failed"
     assert isinstance(said[0]["exception"], ValueError)
 
@@ -119,7 +120,7 @@ async def test_a_task_s_failure_goes_to_who_asked_for_it() -> None:
         raise ValueError("no")
 
     spawn(work(), "some work", failures.append)
-    await asyncio.sleep(0.001)
+    await eventually(lambda: bool(failures))
     assert [str(failure) for failure in failures] == ["no"]
 
 
@@ -132,7 +133,8 @@ async def test_a_task_that_is_cancelled_has_not_failed() -> None:
     task = spawn(work(), "some work", failures.append)
     await asyncio.sleep(0)
     task.cancel()
-    await asyncio.sleep(0.001)
+    await asyncio.wait([task])
+    await asyncio.sleep(0)
     assert task.cancelled()
     assert failures == []
 

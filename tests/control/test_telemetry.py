@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
+from frostline.control import telemetry
 from frostline.core.function import Function
 from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, Program, runtime
@@ -21,7 +25,9 @@ ALL = ("platform", "function", "extension")
 class Subscriber:
     """An external extension that subscribes and keeps what it is sent. `statuses` is what it answers to its first batches; after that 200."""
 
-    def __init__(self, protocol: str = "HTTP", *, timeout_ms: int = 25, types: tuple[str, ...] = ALL, statuses: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, protocol: str = "HTTP", *, timeout_ms: int = 25, types: tuple[str, ...] = ALL, statuses: tuple[int, ...] = ()
+    ) -> None:
         self.protocol = protocol
         self.timeout_ms = timeout_ms
         self.types = types
@@ -232,3 +238,21 @@ async def test_a_second_subscription_of_the_same_extension_replaces_the_first(ri
     await rig.invoke(1)
     await eventually(lambda: bool(subscriber.records))
     assert subscriber.types_seen == ["function"]
+
+
+async def test_a_delivery_that_is_given_up_while_it_connects_leaves_the_loop_as_it_was() -> None:
+    """The socket's number is free for another one at once, and the loop must not know it from before."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as others:
+        address = full.getsockname()
+        for _ in range(4):  # the kernel takes a few more than it was told
+            other = others.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(address)
+        waiting = socket.socket()
+        waiting.setblocking(False)
+        waiting.connect_ex(address)
+        number = waiting.fileno()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await telemetry._opened(waiting)
+        assert not asyncio.get_running_loop().remove_writer(number)

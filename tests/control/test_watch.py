@@ -148,7 +148,9 @@ def test_over_the_limit_of_watches_files_are_compared(folder: Path, monkeypatch:
     watcher.close()
 
 
-def test_over_the_limit_of_watches_later_on_files_are_compared_from_then_on(folder: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_over_the_limit_of_watches_later_on_files_are_compared_from_then_on(
+    folder: Path, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 

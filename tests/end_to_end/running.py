@@ -53,7 +53,13 @@ class Server:
     """One `frostline up --json`."""
 
     def __init__(
-        self, home: Path, source: Path, *options: str, as_user: Sequence[str] = (), environment: Mapping[str, str] | None = None, program: Sequence[str] = FROSTLINE
+        self,
+        home: Path,
+        source: Path,
+        *options: str,
+        as_user: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = FROSTLINE,
     ) -> None:
         self.home = home
         """Its temporary directory: all that it may leave on disk would be here."""
@@ -120,7 +126,9 @@ class Server:
         payload = event if isinstance(event, bytes) else json.dumps({} if event is None else event)
         return answer(self.client.invoke(FunctionName=function, Payload=payload, **arguments))
 
-    def http(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> tuple[int, Mapping[str, str], bytes]:
+    def http(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Plain HTTP, without any SDK: status, headers with small letters, body."""
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)) as connection:
             connection.request(method, path, body, dict(headers or {}))
@@ -143,12 +151,14 @@ class Server:
         raise AssertionError(f"{function} has no environment that is {state}: {self.environments()}")
 
     def log(self, function: str) -> list[dict[str, Any]]:
-        """The lines printed so far."""
-        with self._changed:
-            return [line for line in self.lines if line.get("function") == function]
+        """The log of a function; when the server has ended, what it printed of it."""
+        if self.process.returncode is None:
+            lines: list[dict[str, Any]] = json.loads(self.http("GET", f"/_frostline/logs?function={function}")[2])["lines"]
+            return lines
+        return [line for line in self.lines if line.get("function") == function]
 
     def texts(self, function: str, kind: str = "function") -> list[str]:
-        """The texts of the lines printed so far, of one type."""
+        """The texts of its lines so far, of one type."""
         return [line["text"] for line in self.log(function) if line["type"] == kind]
 
     def until_logged(self, function: str, part: str, count: int = 1) -> list[str]:
@@ -257,7 +267,9 @@ def processes(marker: str, run: str) -> list[str]:
         if not entry.name.isdecimal():
             continue
         try:
-            theirs = marker.encode() in (entry / "environ").read_bytes() or any(run in (entry / name).read_text() for name in ("cgroup", "mountinfo"))
+            theirs = marker.encode() in (entry / "environ").read_bytes() or any(
+                run in (entry / name).read_text() for name in ("cgroup", "mountinfo")
+            )
             if theirs:
                 found.append(f"process {entry.name}: {(entry / 'cmdline').read_bytes().replace(bytes(1), b' ').decode(errors='replace')}")
         except OSError:
@@ -276,8 +288,16 @@ def files(home: Path) -> list[str]:
     return [str(path) for path in (home / "tmp").rglob("*") if path.parent != home / "tmp" or not path.name.startswith("frostline-")]
 
 
-def run_cli(home: Path, *arguments: str, stdin: bytes = b"", cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def run_cli(
+    home: Path, *arguments: str, stdin: bytes = b"", cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
     """A short command of Frostline's."""
     return subprocess.run(
-        [*FROSTLINE, *arguments], input=stdin, capture_output=True, timeout=LIMIT_S, cwd=cwd or home, env={**surroundings(home), **environment}, check=False
+        [*FROSTLINE, *arguments],
+        input=stdin,
+        capture_output=True,
+        timeout=LIMIT_S,
+        cwd=cwd or home,
+        env={**surroundings(home), **environment},
+        check=False,
     )

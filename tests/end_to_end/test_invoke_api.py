@@ -37,7 +37,9 @@ def refusal(server: Server, operation: str, **arguments: Any) -> dict[str, Any]:
 # Invoke -----------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["behave", "behave:$LATEST", f"{ARN}behave", f"{ARN}behave:$LATEST", "123456789012:function:behave", "function:behave"])
+@pytest.mark.parametrize(
+    "name", ["behave", "behave:$LATEST", f"{ARN}behave", f"{ARN}behave:$LATEST", "123456789012:function:behave", "function:behave"]
+)
 def test_every_way_to_name_a_function(server: Server, name: str) -> None:
     assert server.invoke(name, {"a": 1}).payload == {"a": 1}
 
@@ -67,9 +69,19 @@ def test_every_way_to_name_a_function(server: Server, name: str) -> None:
             413,
             "Request must be smaller than 6291456 bytes for the InvokeFunction operation",
         ),
-        ({"FunctionName": "behave", "InvocationType": "Wrong"}, "ValidationException", 400, "1 validation error detected: Value 'Wrong' at 'invocationType'"),
+        (
+            {"FunctionName": "behave", "InvocationType": "Wrong"},
+            "ValidationException",
+            400,
+            "1 validation error detected: Value 'Wrong' at 'invocationType'",
+        ),
         ({"FunctionName": "behave", "ClientContext": "not base64!"}, "InvalidRequestContentException", 400, ""),
-        ({"FunctionName": "arn:aws:lambda:eu-west-1:123456789012:function:behave"}, "ResourceNotFoundException", 404, "Functions from 'eu-west-1' are not reachable"),
+        (
+            {"FunctionName": "arn:aws:lambda:eu-west-1:123456789012:function:behave"},
+            "ResourceNotFoundException",
+            404,
+            "Functions from 'eu-west-1' are not reachable",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -128,7 +140,11 @@ def test_over_the_reserved_concurrency_there_are_429s(server: Server, home: Path
     assert queued.status == 202
     for error in errors:
         assert error["Error"] == {"Code": "TooManyRequestsException", "Message": "Rate Exceeded."}
-        assert (error["Reason"], error["Type"], error["ResponseMetadata"]["HTTPStatusCode"]) == ("ReservedFunctionConcurrentInvocationLimitExceeded", "User", 429)
+        assert (error["Reason"], error["Type"], error["ResponseMetadata"]["HTTPStatusCode"]) == (
+            "ReservedFunctionConcurrentInvocationLimitExceeded",
+            "User",
+            429,
+        )
     server.until_logged("gate", "queued")
     assert server.invoke("gate").payload == "free"
 
@@ -151,7 +167,11 @@ def test_as_many_environments_as_invocations_at_once(server: Server) -> None:
 def test_functions_are_listed(server: Server) -> None:
     listed = server.client.list_functions()["Functions"]
     assert sorted(f["FunctionName"] for f in listed) == sorted(server.started["functions"])
-    paged = [f["FunctionName"] for page in server.client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 3}) for f in page["Functions"]]
+    paged = [
+        f["FunctionName"]
+        for page in server.client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 3})
+        for f in page["Functions"]
+    ]
     assert sorted(paged) == sorted(server.started["functions"])
 
 
@@ -192,9 +212,18 @@ def test_a_changed_configuration_is_the_next_invocations(server: Server) -> None
     before = server.client.get_function_configuration(FunctionName="one")
     server.invoke("one", {"do": "write", "name": "mark", "text": "old environment"})
     changed = server.client.update_function_configuration(
-        FunctionName="one", Timeout=7, MemorySize=256, Environment={"Variables": {"ADDED": "1", MARKER: server.marker}}, Description="changed"
+        FunctionName="one",
+        Timeout=7,
+        MemorySize=256,
+        Environment={"Variables": {"ADDED": "1", MARKER: server.marker}},
+        Description="changed",
     )
-    assert (changed["Timeout"], changed["MemorySize"], changed["Description"], changed["LastUpdateStatus"]) == (7, 256, "changed", "Successful")
+    assert (changed["Timeout"], changed["MemorySize"], changed["Description"], changed["LastUpdateStatus"]) == (
+        7,
+        256,
+        "changed",
+        "Successful",
+    )
     assert changed["RevisionId"] != before["RevisionId"]
     assert server.invoke("one", {"do": "environment"}).payload["now"]["ADDED"] == "1"
     assert server.invoke("one", {"do": "describe_context"}).payload["memory_limit_in_mb"] == "256"
@@ -229,7 +258,12 @@ def test_the_emulators_path_needs_a_single_function(server: Server) -> None:
 
 
 def test_requests_that_are_none(server: Server) -> None:
-    for method, path, body in (("GET", "/", None), ("PUT", PATH.format("behave"), b"{}"), ("POST", "/2015-03-31/functions/%ff/invocations", b"{}"), ("DELETE", "/x" * 4000, None)):
+    for method, path, body in (
+        ("GET", "/", None),
+        ("PUT", PATH.format("behave"), b"{}"),
+        ("POST", "/2015-03-31/functions/%ff/invocations", b"{}"),
+        ("DELETE", "/x" * 4000, None),
+    ):
         status, _, answer = server.http(method, path, body)
         assert 400 <= status < 500, (method, path)
         assert b"Traceback" not in answer

@@ -173,7 +173,10 @@ def test_a_single_file_by_the_emulators_path(tmp_path: Path) -> None:
 def test_invoking_without_a_server(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    write(tmp_path, app_dot_py="print('static')\ndef handler(event, context):\n    print('said')\n    return {**event, 'x': [1]['bad' in event]}\n")
+    write(
+        tmp_path,
+        app_dot_py="print('static')\ndef handler(event, context):\n    print('said')\n    return {**event, 'x': [1]['bad' in event]}\n",
+    )
     done = run_cli(home, "invoke", str(tmp_path / "app.py"), "--event", '{"a": 1}')
     assert (done.returncode, json.loads(done.stdout)) == (0, {"a": 1, "x": 1}), done.stderr
     assert b"said" in done.stderr and b"REPORT RequestId" in done.stderr
@@ -191,7 +194,9 @@ def test_a_folder_whose_path_is_strange(tmp_path: Path) -> None:
 
 def test_links_and_what_is_mounted_do_not_lead_out(tmp_path: Path) -> None:
     write(tmp_path, secret="of the host")
-    folder = write(tmp_path / "project", app_dot_py="import os\ndef handler(event, context):\n    return os.path.exists('/var/task/link')\n")
+    folder = write(
+        tmp_path / "project", app_dot_py="import os\ndef handler(event, context):\n    return os.path.exists('/var/task/link')\n"
+    )
     (folder / "link").symlink_to(tmp_path / "secret")
     with up(tmp_path / "home", folder, "--handler", "app.handler", "--runtime", RUNTIME, "--name", "links") as server:
         assert server.invoke("links").payload is False
@@ -207,8 +212,16 @@ BAD = {
     "no handler": ((".", "--runtime", RUNTIME), {"app_dot_py": "x = 1\n"}, "handler"),
     "zip that is none": (("a.zip", "--handler", "app.handler", "--runtime", RUNTIME), {"a_dot_zip": "not a zip"}, "a.zip"),
     "undeclared parameter": (("template.yaml", "--parameter", "X=1"), {"template_dot_yaml": TEMPLATE.format(runtime=RUNTIME)}, "X"),
-    "reserved variable": ((".", "--handler", "app.handler", "--runtime", RUNTIME, "--env", "AWS_REGION=x"), {"app_dot_py": ECHO}, "AWS_REGION"),
-    "unwritable story": ((".", "--handler", "app.handler", "--runtime", RUNTIME, "--story", "/proc/none/story"), {"app_dot_py": ECHO}, "/proc/none/story"),
+    "reserved variable": (
+        (".", "--handler", "app.handler", "--runtime", RUNTIME, "--env", "AWS_REGION=x"),
+        {"app_dot_py": ECHO},
+        "AWS_REGION",
+    ),
+    "unwritable story": (
+        (".", "--handler", "app.handler", "--runtime", RUNTIME, "--story", "/proc/none/story"),
+        {"app_dot_py": ECHO},
+        "/proc/none/story",
+    ),
 }
 
 

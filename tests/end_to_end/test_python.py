@@ -49,7 +49,9 @@ def test_the_log_tail_is_as_recorded(server: Server) -> None:
     assert re.fullmatch(lines.format(warm.request_id) + "\n", warm.log), warm.log
     assert re.fullmatch(UUID, cold.request_id)
     start = server.texts("one", "platform.initStart")
-    assert len(start) == 1 and re.fullmatch(r"INIT_START Runtime Version: python:3\.\d+\.\S+\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:\S+", start[0])
+    assert len(start) == 1 and re.fullmatch(
+        r"INIT_START Runtime Version: python:3\.\d+\.\S+\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:\S+", start[0]
+    )
 
 
 def test_what_a_function_prints_is_logged_line_by_line(server: Server) -> None:
@@ -58,7 +60,9 @@ def test_what_a_function_prints_is_logged_line_by_line(server: Server) -> None:
     assert said[:4] == ["multi", "line", "string", "another\rline"]
     assert "on standard error" in said
     message = next(line for line in said if line.startswith("[INFO]"))
-    assert re.fullmatch(rf"\[INFO\]\t\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z\t{answer.request_id}\ta message of the logging module", message)
+    assert re.fullmatch(
+        rf"\[INFO\]\t\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{3}}Z\t{answer.request_id}\ta message of the logging module", message
+    )
 
 
 def test_a_log_tail_is_the_last_four_kilobytes(server: Server) -> None:
@@ -160,7 +164,11 @@ def test_user_folder_zone_and_limits(server: Server) -> None:
     assert seen["uid"] != 0
     assert (seen["cwd"], seen["zone"]) == ("/var/task", "UTC")
     assert seen["limits"]["RLIMIT_NOFILE"] == [1024, 1024]
-    assert {path: mode for path, (mode, _) in seen["paths"].items()} == {"/var/task": "drwxr-xr-x", "/opt": "drwxr-xr-x", "/tmp": "drwxrwxrwt"}
+    assert {path: mode for path, (mode, _) in seen["paths"].items()} == {
+        "/var/task": "drwxr-xr-x",
+        "/opt": "drwxr-xr-x",
+        "/tmp": "drwxrwxrwt",
+    }
 
 
 def test_no_module_of_a_pre_started_runtime_can_be_told(server: Server) -> None:

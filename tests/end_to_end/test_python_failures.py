@@ -23,7 +23,10 @@ def server(home: Path, project: MakeProject) -> Iterator[Server]:
 
 def report(answer: Answer) -> str:
     """What stands in the REPORT line after the memory."""
-    found = re.search(r"\nREPORT RequestId: \S+\tDuration: [\d.]+ ms\tBilled Duration: \d+ ms\tMemory Size: \d+ MB\tMax Memory Used: \d+ MB\t(.*\n)$", answer.log)
+    found = re.search(
+        r"\nREPORT RequestId: \S+\tDuration: [\d.]+ ms\tBilled Duration: \d+ ms\tMemory Size: \d+ MB\tMax Memory Used: \d+ MB\t(.*\n)$",
+        answer.log,
+    )
     assert found is not None, answer.log
     return re.sub(r"Init Duration: [\d.]+ ms", "Init Duration: N ms", found[1])
 
@@ -34,10 +37,15 @@ def test_an_exception(server: Server) -> None:
     assert (answer.status, answer.error, answer.version) == (200, "Unhandled", "$LATEST")
     stack = answer.payload.pop("stackTrace")
     assert answer.payload == {"errorMessage": "some error occurred", "errorType": "CustomException", "requestId": answer.request_id}
-    assert re.fullmatch(r'  File "/var/task/behave\.py", line \d+, in fail\n    raise CustomException\("some error occurred"\)\n', stack[-1])
+    assert re.fullmatch(
+        r'  File "/var/task/behave\.py", line \d+, in fail\n    raise CustomException\("some error occurred"\)\n', stack[-1]
+    )
     nbsp = "\N{NO-BREAK SPACE}"
-    assert '[ERROR] CustomException: some error occurred\nTraceback (most recent call last):\n' in answer.log
-    assert re.search(rf'\n{nbsp}{nbsp}File "/var/task/behave\.py", line \d+, in fail\n{nbsp * 4}raise CustomException\("some error occurred"\)\nEND RequestId', answer.log)
+    assert "[ERROR] CustomException: some error occurred\nTraceback (most recent call last):\n" in answer.log
+    assert re.search(
+        rf'\n{nbsp}{nbsp}File "/var/task/behave\.py", line \d+, in fail\n{nbsp * 4}raise CustomException\("some error occurred"\)\nEND RequestId',
+        answer.log,
+    )
     assert report(answer) == "\n"
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from frostline.core.function import Function
+from frostline.core.function import UNRESERVED_QUEUE, Function
 from frostline.project import ProjectError, Source
 from frostline.project.sam import Template, merged, read
 from frostline.project.template import Lines
@@ -48,7 +48,9 @@ FUNCTION = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Propertie
 
 
 def test_defaults_are_awss(template: Read) -> None:
-    assert one(template(FUNCTION)) == Function(name="F", runtime="python3.12", handler="app.handler", revision="")
+    assert one(template(FUNCTION)) == Function(
+        name="F", runtime="python3.12", handler="app.handler", revision="", queue_limit=UNRESERVED_QUEUE
+    )
 
 
 def test_every_property_that_means_something_here(template: Read) -> None:

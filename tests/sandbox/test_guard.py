@@ -42,7 +42,10 @@ class Victim:
 
 
 def descendants(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except FileNotFoundError:  # it came and went
+        return []
     return [below for child in children for below in (int(child), *descendants(int(child)))]
 
 

@@ -26,7 +26,7 @@ from frostline.core.fates import Fates
 from frostline.sandbox.namespaces import NamespaceSandbox
 from frostline.sandbox.port import SandboxError
 
-from .driver import INTERPRETER, Driver, left_behind
+from .driver import INTERPRETER, PYTHON, Driver, left_behind
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
 
@@ -117,7 +117,7 @@ async def test_processes_that_are_killed_while_frozen_leave_a_network_that_works
     assert (await driver.expect(environment, ProcessExited)).signal == signal.SIGKILL
     await driver.expect(environment, ProcessesKilled)
     before = len(driver.text(environment, "second"))
-    driver.python(environment, CLIENT.format(host=ECHO, port=echo), name="second")
+    driver.run(environment, PYTHON, "-I", "-S", "-c", CLIENT.format(host=ECHO, port=echo), name="second")
     await driver.until(environment, "round 0\n", "second", after=before)
     await driver.destroy(environment)
 

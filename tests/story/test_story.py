@@ -58,7 +58,7 @@ def test_a_payload_is_remembered_by_its_size_and_its_beginning(tmp_path: Path) -
     path = tmp_path / "run.jsonl"
     write(path)
     with Story.open(path) as story:
-        arrived = [line.event for line in story if isinstance(line.event, InvocationArrived)][0]
+        arrived = next(line.event for line in story if isinstance(line.event, InvocationArrived))
     assert isinstance(arrived.payload, PayloadSummary)
     assert len(arrived.payload) == HEAD_BYTES * 4 and len(arrived.payload.data) == HEAD_BYTES
 

@@ -48,7 +48,12 @@ def test_an_invocation_with_everything(service: Service) -> None:
         FunctionName="my-function", LogType="Tail", ClientContext=context, Qualifier="$LATEST", InvocationType="RequestResponse"
     )
     assert service.call == InvokeCall(
-        function="my-function", request_id=REQUEST_ID, payload=Payload(b"{}"), tail=True, client_context='{"custom":{"a":1}}', qualified=True
+        function="my-function",
+        request_id=REQUEST_ID,
+        payload=Payload(b"{}"),
+        tail=True,
+        client_context='{"custom":{"a":1}}',
+        qualified=True,
     )
 
 

@@ -55,9 +55,12 @@ def banner(project: Project, functions: Sequence[Function], level: Level, endpoi
     rows.append(("Sandbox", level_lines(level)[1:]))
     notes = [*level.notes, *project.notes, *(f"{refused.name} cannot be run: {refused.message}" for refused in project.refused)]
     notes += [note for deployment in project.functions for note in deployment.launch.notes]
+    notes = list(dict.fromkeys(notes))
     if notes:
-        rows.append(("Note" if len(notes) == 1 else "Notes", list(dict.fromkeys(notes))))
+        rows.append(("Note" if len(notes) == 1 else "Notes", notes))
     at = "" if port == default_port else f" --port {port}"
+    if endpoint != f"http://127.0.0.1:{port}":
+        at = f" --endpoint {endpoint}"
     name = shlex.quote(sample_event(functions))
     rows.append(
         (

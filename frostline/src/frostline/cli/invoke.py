@@ -30,7 +30,13 @@ CONNECT_TIMEOUT_S = 5
 @click.command()
 @click.argument("target", metavar="FUNCTION|PATH")
 @click.argument("function", required=False, metavar="[FUNCTION]")
-@click.option("--event", "-e", default=None, metavar="JSON|@FILE|-", help="The event: JSON, a file, or standard input. Default: {}.")
+@click.option(
+    "--event",
+    "-e",
+    default=None,
+    metavar="JSON|@FILE|-",
+    help="The event: JSON, @ and a file (the @ is not needed for *.json), or - for standard input. Default: {}.",
+)
 @click.option(
     "--port", "-p", type=click.IntRange(1, 65535), default=None, help=f"Port of the running `frostline up` (default {DEFAULT_PORT})."
 )
@@ -78,15 +84,16 @@ def invoke(
 def _event(given: str | None) -> bytes:
     if given is None:
         return b"{}"
+    path = given.removeprefix("@")
     try:
         if given == "-":
             data, name = sys.stdin.buffer.read(), "standard input"
-        elif given.startswith("@"):
-            data, name = Path(given[1:]).read_bytes(), given[1:]
+        elif given.startswith("@") or (given.endswith(".json") and Path(given).is_file()):
+            data, name = Path(path).read_bytes(), path
         else:
             data, name = os.fsencode(given), "--event"
     except (OSError, ValueError) as error:
-        raise Failure(f"the event {given[1:]} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+        raise Failure(f"the event {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > MAX_REQUEST:
         raise Failure(f"the event from {name} has {len(data)} bytes; Lambda takes {MAX_REQUEST} at most.")
     if data and payload_error(data):
@@ -224,7 +231,7 @@ def begin(
         return connection, connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         connection.close()
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
         raise Failure(
             f"no `frostline up` answers at {endpoint}: {reason}. Start one with `frostline up`, or say where it is with --port."
         ) from error

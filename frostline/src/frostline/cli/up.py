@@ -31,10 +31,24 @@ from .terminal import Printer, colours
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @project_options
 @policy_options
+@click.option(
+    "--allow-invoke",
+    is_flag=True,
+    help="Functions may invoke functions: let them reach this endpoint, at host.frostline.internal and its port.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: what is served, then every log line.")
 @click.option("--quiet", "-q", is_flag=True, help="Do not print the functions' logs.")
 def up(
-    path: str, port: int, host: str, as_json: bool, quiet: bool, freeze: str, fates: tuple[str, ...], story: str | None, **options: Any
+    path: str,
+    port: int,
+    host: str,
+    allow_invoke: bool,
+    as_json: bool,
+    quiet: bool,
+    freeze: str,
+    fates: tuple[str, ...],
+    story: str | None,
+    **options: Any,
 ) -> None:
     """Serve the functions of a project until Ctrl-C.
 
@@ -45,11 +59,22 @@ def up(
     chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names})
     sandbox = opener(freeze, chosen_fates(fates, freeze))
     project = load_project(source(path, **options))
-    run(_serve(project, chosen, sandbox, host, port, Path(story) if story else None, as_json=as_json, quiet=quiet), endless=True)
+    recording = Path(story) if story else None
+    work = _serve(project, chosen, sandbox, host, port, recording, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet)
+    run(work, endless=True)
 
 
 async def _serve(
-    project: Project, policy_: Policy, sandbox: OpenSandbox, host: str, port: int, story: Path | None, *, as_json: bool, quiet: bool
+    project: Project,
+    policy_: Policy,
+    sandbox: OpenSandbox,
+    host: str,
+    port: int,
+    story: Path | None,
+    *,
+    allow_invoke: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     printer = Printer()
     errors = Printer(err=True)
@@ -67,6 +92,8 @@ async def _serve(
             raise Failure(
                 f"the endpoint cannot listen on {host}:{port}: {error.strerror or error}. Choose another with --port, or --port 0 for a free one."
             ) from error
+        if not allow_invoke:
+            plane.sandbox.protect([bound])
         endpoint = f"http://{'[' + host + ']' if ':' in host else host}:{bound}"
         functions = list(service.functions.values())
         if as_json:

@@ -345,7 +345,7 @@ class ControlPlane:
         assert ports is not None
         function, launch = deployment.function, deployment.launch
         seen = self.sandbox.paths(host.environment)
-        paths = Paths(task=seen.task, opt=seen.opt, runtime=seen.runtime)
+        paths = Paths(task=seen.task, opt=seen.opt, runtime=seen.runtime, language=seen.language)
         if process == "runtime":
             argv = launch.command(paths)
             variables = runtime_environment(function, launch, api=ports.api_address, log_stream=host.log_stream, paths=paths)

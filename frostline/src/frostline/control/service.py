@@ -54,10 +54,12 @@ class Service:
 
     def _reload(self) -> None:
         before = self.project
-        self.project = reread(before)
-        for refused in self.project.refused:
+        project = reread(before)
+        functions = tuple(self._overridden(deployment) for deployment in project.functions)
+        self.project = project
+        for refused in project.refused:
             self._note(f"{refused.name} cannot be run: {refused.message}")
-        self.plane.deploy(msgspec.structs.replace(self.project, functions=tuple(self._overridden(d) for d in self.project.functions)))
+        self.plane.deploy(msgspec.structs.replace(project, functions=functions))
         self._functions = None
         if self.project.watched != before.watched and self._watcher is not None:
             self._watcher.close()

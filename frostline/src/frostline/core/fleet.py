@@ -7,7 +7,8 @@ How an invocation finds its environment (`_dispatch`):
  1. one that is available: idle before frozen, warm before reset, and the one used last first, so that idle ones can grow old and be reclaimed;
  2. otherwise it waits for one that is coming (initializing, resetting, about to finish), as long as there are more coming than waiting;
  3. otherwise a prepared spare begins its init, or a new environment is started, up to the function's concurrency.
-An invocation is refused on arrival when as many are unanswered as the function may run at once (429, as on AWS).
+An invocation is refused on arrival when as many are unanswered as the function may run at once (429, as on AWS), and, where no concurrency is
+reserved, as many more wait as AWS would run.
 
 Longer than 400 lines because whatever changes state passes through this one class, and a reader should see all of it in one place.
 """
@@ -233,7 +234,7 @@ class Fleet:
 
     def _enqueue(self, invocation: Invocation, pool: Pool, now: float) -> None:
         pool.last_arrival = now
-        if pool.unanswered >= pool.function.concurrency:
+        if pool.unanswered >= pool.function.concurrency + pool.function.queue_limit:
             if invocation.arrived.mode == "event":
                 self._retry_throttled(invocation, now)
             else:

@@ -18,6 +18,8 @@ DEFAULT_MEMORY_MB = 128
 DEFAULT_EPHEMERAL_MB = 512
 DEFAULT_CONCURRENCY = 10
 """Environments at once for a function that reserves no concurrency. AWS's account default is 1,000; a laptop's is not."""
+UNRESERVED_QUEUE = 1000 - DEFAULT_CONCURRENCY
+"""How many more invocations of such a function wait: as many are accepted at once as by AWS's account default, and none is refused that AWS would take."""
 
 
 class Function(Struct, frozen=True, kw_only=True):
@@ -39,7 +41,9 @@ class Function(Struct, frozen=True, kw_only=True):
     region: str = "us-east-1"
     architecture: str = "x86_64"
     concurrency: int = DEFAULT_CONCURRENCY
-    """Most environments (so most invocations at once) before `TooManyRequestsException`; 0 refuses every invocation, as on AWS."""
+    """Most environments at once; 0 refuses every invocation, as on AWS."""
+    queue_limit: int = 0
+    """Invocations that wait when so many environments are busy; over it, `TooManyRequestsException`. 0 where concurrency is reserved, as on AWS."""
     extensions: tuple[str, ...] = ()
     """File names of the executables in `/opt/extensions`, in the order in which they are started."""
     layers: tuple[str, ...] = ()

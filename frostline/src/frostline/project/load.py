@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..core.function import Function
+from ..core.function import UNRESERVED_QUEUE, Function
 from . import archive, detect, sam
 from .environ import check_variables
 from .fingerprint import aws_time, code_sha256, fingerprint, look, stamp
@@ -149,6 +149,7 @@ def _from_code(path: Path, source: Source, progress: Progress) -> Project:
             environment=dict(source.environment),
             region=source.region,
             architecture=_machine(),
+            queue_limit=UNRESERVED_QUEUE,
         ),
         code=found.code,
         package=path if path.is_file() and detect.is_archive(path) else found.code,

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..core.function import ACCOUNT_ID, DEFAULT_CONCURRENCY, DEFAULT_EPHEMERAL_MB, DEFAULT_MEMORY_MB, Function
+from ..core.function import ACCOUNT_ID, DEFAULT_CONCURRENCY, DEFAULT_EPHEMERAL_MB, DEFAULT_MEMORY_MB, UNRESERVED_QUEUE, Function
 from . import archive
 from .environ import check_variables
 from .intrinsics import Known, Resolver, Unresolved
@@ -186,6 +186,7 @@ class _Reading:
         environment = properties.texts("Environment", "Variables")
         check_variables(environment, properties.where("Environment", "Variables"))
         layers = list(self.layers(properties))
+        reserved = properties.value("ReservedConcurrentExecutions") is not None
         function = Function(
             name=properties.text("FunctionName") or name,
             runtime=runtime,
@@ -199,6 +200,7 @@ class _Reading:
             region=self.source.region,
             architecture=str(next(iter(properties.list("Architectures")), "x86_64")),
             concurrency=properties.number("ReservedConcurrentExecutions", least=0, most=100_000, default=DEFAULT_CONCURRENCY),
+            queue_limit=0 if reserved else UNRESERVED_QUEUE,
             layers=tuple(label for label, _ in layers),
             log_format=properties.text("LoggingConfig", "LogFormat") or "Text",
             application_log_level=properties.text("LoggingConfig", "ApplicationLogLevel"),

@@ -12,7 +12,7 @@ import resource
 import socket
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..core.events import EnvironmentGone, EnvironmentStarted, EnvironmentStartFailed, SandboxEvent
@@ -97,6 +97,8 @@ class CagedSandbox(ABC):
         self._closed = asyncio.get_running_loop().create_future()
         try:
             for environment in list(self._environments.values()):
+                environment.state = "destroying"
+                self._stop_timer(environment)
                 environment.close()
             await self._close_network()
             if self._warden is not None:
@@ -147,6 +149,9 @@ class CagedSandbox(ABC):
             return
         self._warden.send(request)
         environment.limit = loop.call_later(START_LIMIT_S, self._start_failed, environment, f"it was not built within {START_LIMIT_S:g} s")
+
+    def protect(self, ports: Iterable[int]) -> None:  # noqa: B027 - a sandbox without a network has nothing to do
+        """Keep environments from these ports of this machine."""
 
     def ports(self, environment: str) -> Ports:
         """The ports of a started environment; once. Raises SandboxError the second time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
@@ -176,6 +176,11 @@ class NamespaceSandbox(CagedSandbox):
                 self._started(environment)
 
         self._router.attach(environment.id, network, done)
+
+    def protect(self, ports: Iterable[int]) -> None:
+        """Keep environments from these ports of this machine."""
+        if self._router is not None:
+            self._router.protect(ports)
 
     def _detach(self, environment: str) -> None:
         if self._router is not None:

@@ -46,10 +46,12 @@ class PlainSandbox(CagedSandbox):
 
     def _paths(self, blueprint: Blueprint, run: RunDirectory) -> Paths:
         home = _home(blueprint, run)
+        runtime = str(blueprint.runtime or home / "runtime")
         return Paths(
             task=str(blueprint.code),
             opt=str(blueprint.layers[0] if len(blueprint.layers) == 1 else home / "opt"),
-            runtime=str(blueprint.runtime or home / "runtime"),
+            runtime=runtime,
+            language=f"{runtime}/lang",
             tmp=str(home / "tmp"),
         )
 

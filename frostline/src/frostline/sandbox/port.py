@@ -10,7 +10,7 @@ Two cages implement it (`namespaces` on Linux, `plain` elsewhere and where names
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -79,6 +79,8 @@ class Paths(Struct, frozen=True, kw_only=True):
     task: str = "/var/task"
     opt: str = "/opt"
     runtime: str = "/var/runtime"
+    language: str = "/var/lang"
+    """`lang` in the runtime's directory."""
     tmp: str = "/tmp"  # noqa: S108 - the environment's own
 
 
@@ -121,6 +123,9 @@ class Sandbox(Protocol):
 
     def start(self, blueprint: Blueprint) -> None:
         """Build an environment: namespaces, mounts, network, listener. Answer: EnvironmentStarted or EnvironmentStartFailed."""
+
+    def protect(self, ports: Iterable[int]) -> None:
+        """Keep environments from these TCP ports of this machine, where Frostline itself listens. Without a network of their own they cannot be."""
 
     def ports(self, environment: str) -> Ports:
         """The ports of a started environment; once per environment."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -87,6 +87,7 @@ class FakeSandbox:
         self.late_freezes = False
         self.at_once = False
         self.is_open = False
+        self.protected: frozenset[int] = frozenset()
         self._held: dict[Answering, list[Answer]] = {}
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
@@ -206,6 +207,10 @@ class FakeSandbox:
         environment.api.bind(("127.0.0.1", 0))
         environment.api.listen()
         environment.start_answer = self._answer("start", EnvironmentStarted(name))
+
+    def protect(self, ports: Iterable[int]) -> None:
+        """See the port. The ports are kept in `protected`."""
+        self.protected = frozenset(ports)
 
     def ports(self, environment: str) -> Ports:
         """See the port."""

@@ -98,6 +98,7 @@ def make_root(stage: str, base: str) -> None:
             bind(entry.path, f"{stage}/{entry.name}", attributes)
     for name in ("proc", "tmp", "opt", "var", "var/task", "var/runtime"):
         os.mkdir(f"{stage}/{name}")
+    os.symlink("runtime/lang", f"{stage}/var/lang")  # where AWS has the language; here it is a part of the runtime
     sc.mount("proc", f"{stage}/proc", "proc", sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC)
     os.chdir(stage)
     # Both arguments the same: the old root comes to lie over the new one, and is then taken off. See pivot_root(2), "pivot_root(".", ".")".
