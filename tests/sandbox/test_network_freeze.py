@@ -16,7 +16,6 @@ from frostline.core.events import (
     EnvironmentFrozen,
     EnvironmentGone,
     EnvironmentThawed,
-    NetworkEvent,
     NetworkRestored,
     ProcessesKilled,
     ProcessExited,
@@ -44,23 +43,9 @@ for number in range(10**9):
 """
 
 
-class NetworkDriver(Driver):
-    """Keeps what is said of connections apart."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[NetworkEvent] = []
-
-    def report(self, event: SandboxEvent) -> None:
-        if isinstance(event, NetworkEvent):
-            self.seen.append(event)
-        else:
-            super().report(event)
-
-
 @pytest.fixture
-async def driver() -> AsyncIterator[NetworkDriver]:
-    made = NetworkDriver()
+async def driver() -> AsyncIterator[Driver]:
+    made = Driver()
     made.sandbox = NamespaceSandbox(made.report, made.on_output, freeze_network=True, fates=Fates(default="survive"))
     made.level = await made.sandbox.open()
     assert made.sandbox._run is not None
@@ -83,7 +68,7 @@ async def echo() -> AsyncIterator[int]:
     server.close()
 
 
-async def connected(driver: NetworkDriver, code: Path, port: int) -> str:
+async def connected(driver: Driver, code: Path, port: int) -> str:
     """An environment with a process that talks to the server without a pause."""
     environment = await driver.started(code, extra_read_only=INTERPRETER)
     driver.python(environment, CLIENT.format(host=ECHO, port=port))
@@ -91,7 +76,7 @@ async def connected(driver: NetworkDriver, code: Path, port: int) -> str:
     return environment
 
 
-async def test_a_busy_connection_survives_freezes_and_their_calling_off(driver: NetworkDriver, code: Path, echo: int) -> None:
+async def test_a_busy_connection_survives_freezes_and_their_calling_off(driver: Driver, code: Path, echo: int) -> None:
     assert driver.level.network_freezes
     environment = await connected(driver, code, echo)
     for number in range(60):
@@ -109,7 +94,7 @@ async def test_a_busy_connection_survives_freezes_and_their_calling_off(driver: 
     await driver.destroy(environment)
 
 
-async def test_processes_that_are_killed_while_frozen_leave_a_network_that_works(driver: NetworkDriver, code: Path, echo: int) -> None:
+async def test_processes_that_are_killed_while_frozen_leave_a_network_that_works(driver: Driver, code: Path, echo: int) -> None:
     environment = await connected(driver, code, echo)
     driver.sandbox.freeze(environment)
     await driver.expect(environment, EnvironmentFrozen)
@@ -122,14 +107,14 @@ async def test_processes_that_are_killed_while_frozen_leave_a_network_that_works
     await driver.destroy(environment)
 
 
-async def test_a_frozen_environment_is_destroyed(driver: NetworkDriver, code: Path, echo: int) -> None:
+async def test_a_frozen_environment_is_destroyed(driver: Driver, code: Path, echo: int) -> None:
     environment = await connected(driver, code, echo)
     driver.sandbox.freeze(environment)
     await driver.expect(environment, EnvironmentFrozen)
     await driver.destroy(environment)
 
 
-async def test_a_freeze_and_a_thaw_under_way_are_no_hindrance_to_an_end(driver: NetworkDriver, code: Path, echo: int) -> None:
+async def test_a_freeze_and_a_thaw_under_way_are_no_hindrance_to_an_end(driver: Driver, code: Path, echo: int) -> None:
     for thaw in (False, True):
         environment = await connected(driver, code, echo)
         driver.sandbox.freeze(environment)
@@ -141,7 +126,7 @@ async def test_a_freeze_and_a_thaw_under_way_are_no_hindrance_to_an_end(driver: 
             pass
 
 
-async def test_a_router_that_is_killed_does_not_keep_an_environment_frozen(driver: NetworkDriver, code: Path, echo: int) -> None:
+async def test_a_router_that_is_killed_does_not_keep_an_environment_frozen(driver: Driver, code: Path, echo: int) -> None:
     environment = await connected(driver, code, echo)
     driver.sandbox.freeze(environment)
     await driver.expect(environment, EnvironmentFrozen)
