@@ -10,7 +10,6 @@ import errno
 import itertools
 import resource
 import socket
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,7 +26,7 @@ from .nameserver import NameServer
 from .policy import DestinationDenied
 from .relay import BUFFER_BYTES, reset
 from .reporter import Reporter
-from .resets import HEADERS, Flow, read
+from .resets import Flow, receive
 from .resolved import Resolved
 
 DIAL_TIMEOUT_S = 30.0
@@ -178,12 +177,12 @@ class Dialer:
         """The kernel reset something: perhaps whoever wrote on a connection that a freeze took away."""
         for _ in range(ACCEPTS_AT_A_TIME):
             try:
-                flow = read(packets.recv(HEADERS))
+                flow, at = receive(packets)
             except OSError:
                 return  # nothing more, or more than its buffer holds
             connection = self.lost.pop(flow, None) if flow is not None else None
             if flow is not None and connection is not None:
-                self.tell(FirstWriteAnswered(flow[0], at=time.time(), connection=connection, answer="rst"))
+                self.tell(FirstWriteAnswered(flow[0], at=at, connection=connection, answer="rst"))
 
     def _forget(self, address: str) -> None:
         edge = self._edges.pop(address, None)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
+import time
 
 ETH_P_ALL = 3
 SO_ATTACH_FILTER = 26
+SO_TIMESTAMPNS = 35
+"""The kernel says when it sent a packet: a function may have finished by the time that we look."""
+
 PACKET_OUTGOING = 4
 SKF_AD_PKTTYPE = 0xFFFFF004
 """`linux/filter.h`: SKF_AD_OFF + SKF_AD_PKTTYPE."""
@@ -54,10 +58,21 @@ def packet_socket() -> socket.socket:
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     try:
         attach_filter(sock, RESETS)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def receive(sock: socket.socket) -> tuple[Flow | None, float]:
+    """The next captured reset, and when it was sent (epoch seconds). Raises OSError, BlockingIOError when there is none."""
+    data, ancillary, _, _ = sock.recvmsg(HEADERS, socket.CMSG_SPACE(16))
+    stamp = next((value for level, kind, value in ancillary if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS)), None)
+    if stamp is None:
+        return read(data), time.time()
+    seconds, nanoseconds = struct.unpack("@ll", stamp)
+    return read(data), seconds + nanoseconds / 1e9
 
 
 def read(data: bytes) -> Flow | None:
