@@ -27,7 +27,7 @@ from frostline.testing.laws import Laws
 POLICY = Policy(spares=0, retry_delay_s=0.01, throttle_retry_s=0.01)
 """No environments that a test did not ask for, and no long waits."""
 
-BYTES = Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5)
+ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5)
 
 
 class Witness:
@@ -154,7 +154,7 @@ class Rig:
             region_name="us-east-1",
             aws_access_key_id="x",
             aws_secret_access_key="x",
-            config=BYTES,
+            config=ONCE,
         )
         self._clients.append(client)
         return await asyncio.to_thread(call, client)

@@ -263,9 +263,9 @@ async def test_a_thousand_invocations_while_environments_freeze_thaw_and_are_rec
             assert number not in answers
             answers[number] = response.json()
             await asyncio.sleep(random.random() * 0.02)
-            if random.random() < 0.1:
-                environment = random.choice(rig.plane.ring.fleet.environments)
-                rig.plane.ring.feed(ReclaimRequested(environment=environment.id))
+            known = rig.plane.ring.fleet.environments
+            if known and random.random() < 0.1:
+                rig.plane.ring.feed(ReclaimRequested(environment=random.choice(known).id))
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         for first in range(0, 1000, 10):

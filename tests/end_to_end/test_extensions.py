@@ -54,7 +54,13 @@ def test_registering_and_subscribing(observed: tuple[str, Notes]) -> None:
 def test_an_extensions_environment_is_less_than_the_runtimes(observed: tuple[str, Notes]) -> None:
     (names,) = observed[1]["http-observer"]["environment"]
     assert set(names) - {"LC_CTYPE", MARKER} == {  # Python itself sets LC_CTYPE
-        *("AWS_ACCESS_KEY_ID", "AWS_DEFAULT_REGION", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_VERSION"),
+        *(
+            "AWS_ACCESS_KEY_ID",
+            "AWS_DEFAULT_REGION",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+        ),
         *("AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_RUNTIME_API", "AWS_REGION", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
         *("LANG", "LD_LIBRARY_PATH", "PATH", "TZ"),
     }
@@ -101,7 +107,9 @@ def test_every_platform_record_comes_in_order_and_in_its_form(observed: tuple[st
 
 def check_init(of: dict[str, Any]) -> None:
     start = of["platform.initStart"]
-    assert re.fullmatch(r"python:3\.\d+\.\S+", start.pop("runtimeVersion")) and start.pop("runtimeVersionArn").startswith("arn:aws:lambda:us-east-1::runtime:")
+    assert re.fullmatch(r"python:3\.\d+\.\S+", start.pop("runtimeVersion")) and start.pop("runtimeVersionArn").startswith(
+        "arn:aws:lambda:us-east-1::runtime:"
+    )
     assert start.pop("instanceId")
     assert start == {
         "initializationType": "on-demand",

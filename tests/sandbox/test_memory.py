@@ -15,6 +15,8 @@ from frostline.sandbox.freezer import KernelEvents
 from frostline.sandbox.memory import LEAST_STEP, MIB, CgroupGauge
 
 LIMIT = 64 * MIB
+HEAD = 1 << 23
+"""A process that cannot be: the kernel numbers them up to 1 << 22."""
 
 
 class PlayedEvents(KernelEvents):
@@ -58,7 +60,7 @@ def high(group: Path) -> int:
 
 async def test_files_raise_the_level_and_processes_do_not(group: Path) -> None:
     events = PlayedEvents()
-    gauge = CgroupGauge(str(group), 2, head=1, limit=LIMIT, events=events)
+    gauge = CgroupGauge(str(group), 2, head=HEAD, limit=LIMIT, events=events)
     assert high(group) == LIMIT
     (group / "memory.high").write_text("")
     use(group, events, usage=LIMIT + 4096, files=40 * MIB)
@@ -87,9 +89,9 @@ async def test_processes_over_the_limit_lose_the_largest_of_them(
     group: Path, two_processes: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
 ) -> None:
     small, large = two_processes
-    (group / "cgroup.procs").write_text(f"1\n{small.pid}\n{large.pid}\n")
+    (group / "cgroup.procs").write_text(f"{HEAD}\n{small.pid}\n{large.pid}\n")
     events = PlayedEvents()
-    gauge = CgroupGauge(str(group), 2, head=1, limit=LIMIT, events=events)
+    gauge = CgroupGauge(str(group), 2, head=HEAD, limit=LIMIT, events=events)
     assert not gauge.ran_out()
     use(group, events, usage=LIMIT + 8 * MIB, files=8 * MIB)
     assert large.wait(10) == -signal.SIGKILL and small.poll() is None
@@ -99,14 +101,14 @@ async def test_processes_over_the_limit_lose_the_largest_of_them(
 
 async def test_the_kernels_own_kills_count(group: Path) -> None:
     events = PlayedEvents()
-    gauge = CgroupGauge(str(group), 2, head=1, limit=LIMIT, events=events)
+    gauge = CgroupGauge(str(group), 2, head=HEAD, limit=LIMIT, events=events)
     (group / "memory.events").write_text("low 0\nhigh 0\nmax 0\noom 1\noom_kill 1\n")
     assert gauge.ran_out() and not gauge.ran_out()
     gauge.close()
 
 
 async def test_the_peak_is_rounded_up_and_never_above_the_limit(group: Path) -> None:
-    gauge = CgroupGauge(str(group), 2, head=1, limit=LIMIT, events=PlayedEvents())
+    gauge = CgroupGauge(str(group), 2, head=HEAD, limit=LIMIT, events=PlayedEvents())
     assert gauge.peak_mb() == 2
     (group / "memory.peak").write_text(f"{LIMIT * 2}\n")
     gauge._asked_at = asyncio.get_running_loop().time() + 1000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,6 +21,12 @@ DEFAULT_PORT = 3001
 
 FREEZERS = ("best", "network", "cgroup-v2", "cgroup-v1", "signals", "off")
 
+if TYPE_CHECKING:
+    _Float = click.ParamType[float]
+    _Pair = click.ParamType[tuple[str, str]]
+else:  # generic only in click's latest versions
+    _Float = _Pair = click.ParamType
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 
 
@@ -32,7 +38,7 @@ class Failure(click.ClickException):
         click.echo(f"frostline: {self.message}", err=True, file=file)
 
 
-class Duration(click.ParamType[float]):
+class Duration(_Float):
     """`250ms`, `3s`, `40m`, `2h`; a number alone is seconds. Converts to seconds."""
 
     name = "duration"
@@ -47,7 +53,7 @@ class Duration(click.ParamType[float]):
         return float(found[1]) * _UNITS[found[2]]
 
 
-class Pair(click.ParamType[tuple[str, str]]):
+class Pair(_Pair):
     """`NAME=VALUE`."""
 
     name = "name=value"

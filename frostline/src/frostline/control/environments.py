@@ -96,13 +96,10 @@ class Host:
 
     async def serve(self, ports: Ports) -> None:
         """Accept connections on the Runtime API's socket. Raises OSError."""
-        if self._closed:
-            ports.api.close()
-            return
         self.ports = ports
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: ApiProtocol(self), sock=ports.api, backlog=MAX_CONNECTIONS)
-        if self._closed:  # meanwhile
+        if self._closed:  # before this task ran, or meanwhile
             server.close()
         self._server = server
 

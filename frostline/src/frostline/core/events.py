@@ -111,7 +111,7 @@ class ProcessesKilled(SandboxEvent, frozen=True):
 
 
 class EnvironmentGone(SandboxEvent, frozen=True):
-    """Answer to `DestroyEnvironment`: nothing is left of it."""
+    """Nothing is left of it: the answer to `DestroyEnvironment`, or unasked, when its first process was killed from outside."""
 
 
 class MemorySampled(Event, frozen=True):

@@ -286,7 +286,8 @@ class CagedSandbox(ABC):
         if environment.state == "starting":
             self._start_failed(environment, "its first process died while building it")
         else:
-            environment.head_died()
+            # All that was in it died with it, and nothing can be started in it any more: it is gone, as if that had been asked for.
+            self.destroy(environment.id)
 
     def _forget(self, name: str) -> None:
         environment = self._environments.pop(name, None)

@@ -76,7 +76,6 @@ class Environment:
         self._network_held = False
         self._asked: Literal["freeze", "thaw"] | None = None
         """What the control plane waits for."""
-        self._killing = False
         self.report = report
         self._on_output = on_output
         self._processes: dict[str, Process] = {}
@@ -186,7 +185,6 @@ class Environment:
             if self.cut is not None and self._network_held:
                 self._network_held = False
                 self.cut.release(self.id, lambda: None)  # nothing is left that could be too early
-        self._killing = True
         self._tell({"op": "kill"})
 
     def drain(self) -> None:
@@ -282,7 +280,6 @@ class Environment:
                         error=message.get("error", ""),
                     )
             case "killed":
-                self._killing = False
                 if self.gauge is not None:
                     self.gauge.reset()
                 self.report(ProcessesKilled(self.id))
@@ -290,20 +287,6 @@ class Environment:
                 self._sockets.append(socket.socket(fileno=fds[0]))
             case "frozen" | "freeze_failed" | "thawed" if isinstance(self._freezer, SignalFreezer):
                 self._freezer.answered(message)
-
-    def head_died(self) -> None:
-        """Everything in it died with its head: each process is reported, and the rest is for `destroy`."""
-        self.head = None
-        for name, process in list(self._processes.items()):
-            self._end(name, process, signum=signal.SIGKILL)
-        self._processes.clear()
-        if self._freezer is not None:
-            self._freezer.close()
-        self._freeze_failed("the environment has ended")
-        self._thawed()
-        if self._killing:
-            self._killing = False
-            self.report(ProcessesKilled(self.id))
 
     def _end(self, name: str, process: Process, *, status: int | None = None, signum: int | None = None, error: str = "") -> None:
         for output in process.outputs:

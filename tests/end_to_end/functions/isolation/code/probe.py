@@ -35,7 +35,21 @@ def write(path):
 
 
 def files(event):
-    places = ["/var/task", "/var/runtime", "/opt", "/", "/etc", "/usr", "/usr/bin", "/var", "/proc/sys/kernel/hostname", "/dev", "/sys", "/root", "/home"]
+    places = [
+        "/var/task",
+        "/var/runtime",
+        "/opt",
+        "/",
+        "/etc",
+        "/usr",
+        "/usr/bin",
+        "/var",
+        "/proc/sys/kernel/hostname",
+        "/dev",
+        "/sys",
+        "/root",
+        "/home",
+    ]
     places += event.get("paths", [])
     tried = {place: attempt(lambda: write(place if os.path.isfile(place) else place + "/written")) for place in places}
     tried["chmod"] = attempt(lambda: os.chmod("/var/task/probe.py", 0o777))
@@ -62,7 +76,6 @@ def seen(event):
                 everything.append(file.read())
         except OSError as error:
             everything.append(errno.errorcode[error.errno])
-    mounts = open("/proc/self/mountinfo").read()
     return {
         "pids": sorted(int(pid) for pid in os.listdir("/proc") if pid.isdecimal()),
         "environment": dict(os.environ),
@@ -71,13 +84,14 @@ def seen(event):
         "no_new_privileges": status["NoNewPrivs"],
         "groups": status["Groups"].split(),
         "ids": [os.getuid(), os.geteuid(), os.getgid(), os.getegid()],
-        "descriptors": {fd: os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if os.path.lexists("/proc/self/fd/" + fd)},
+        "descriptors": {
+            fd: os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if os.path.lexists("/proc/self/fd/" + fd)
+        },
         "exists": {path: os.path.exists(path) for path in event.get("paths", [])},
         "root": sorted(os.listdir("/")),
         "users": open("/etc/passwd").read(),
         "hostname": socket.gethostname(),
         "setuid": subprocess.run(["sh", "-c", "command -v su && su -c true"], capture_output=True, text=True).returncode,
-        "mounts": mounts,
     }
 
 
