@@ -99,6 +99,13 @@ async def test_a_process_has_the_variables_it_was_given_and_no_others(driver: Dr
     assert sorted(driver.text(environment).splitlines()) == ["2", "NAME=välue=1", "PATH=/usr/bin:/bin"]
 
 
+@pytest.mark.parametrize("value", ["nul \0", "half a pair \ud800"], ids=["nul", "surrogate"])
+async def test_a_variable_that_no_process_can_have_is_a_failed_start(driver: Driver, code: Path, value: str) -> None:
+    environment = await driver.started(code)
+    driver.run(environment, "/bin/sh", "-c", "true", env={"NAME": value})
+    assert (await driver.expect(environment, ProcessExited)).error == "fork/exec /bin/sh: invalid argument"
+
+
 async def test_a_process_starts_in_the_functions_directory_with_its_files(driver: Driver, code: Path) -> None:
     environment = await driver.started(code)
     assert await driver.output_of(environment, "cat data; pwd") == f"the function's\n{driver.sandbox.paths(environment).task}\n"

@@ -123,7 +123,7 @@ async def test_the_name_server_answers_by_tcp_too(shared_lab: Lab) -> None:
 async def test_a_program_in_an_environment_finds_the_machine_by_name(shared_lab: Lab) -> None:
     """The C library's resolver with the `resolv.conf` that environments get."""
     script = f"""
-        mount -t tmpfs none /tmp && printf '%s' "$0" > /tmp/resolv.conf && mount --bind /tmp/resolv.conf /etc/resolv.conf &&
+        cd / && mount -t tmpfs none /tmp && printf '%s' "$0" > /tmp/resolv.conf && mount --bind /tmp/resolv.conf /etc/resolv.conf &&
         exec python3 -c 'import socket, sys; print(socket.create_connection(("{HOST_NAMES[0]}", sys.argv[1])).recv(5).decode())' "$1"
     """
 

@@ -128,8 +128,8 @@ class ControlPlane:
             story = StoryWriter.create(self._story_path, version=__version__, started_at=self.clock.now(), level=level_record(level))
             self._story_flush = loop.call_later(STORY_FLUSH_S, self._flush_story, loop)
         fleet = Fleet(policy, Random(SystemRandom().getrandbits(64)))
-        ring = self._ring = Ring(fleet, self.clock, self._ladder(), story)
-        self._timers = Timers(loop, self.clock.now, ring.fire)
+        timers = self._timers = Timers(loop, self.clock.now, lambda timer: self.ring.fire(timer))
+        self._ring = Ring(fleet, self.clock, self._ladder(self._sandbox, timers), story)
         return level
 
     async def close(self) -> None:
@@ -283,8 +283,7 @@ class ControlPlane:
 
     # The ladder --------------------------------------------------------------------------------------------------------------------------
 
-    def _ladder(self) -> Ladder:
-        sandbox = self.sandbox
+    def _ladder(self, sandbox: Sandbox, timers: Timers) -> Ladder:
         return {
             do.StartEnvironment: self._start_environment,
             do.StartProcess: self._start_process,
@@ -303,8 +302,8 @@ class ControlPlane:
             do.OpenTelemetry: self.telemetry.open,
             do.CloseTelemetry: lambda e: self.telemetry.finish(e.environment),
             do.Transition: self._moved,
-            do.SetTimer: lambda e: self._timers.set(e.timer, e.at) if self._timers is not None else None,
-            do.CancelTimer: lambda e: self._timers.cancel(e.timer) if self._timers is not None else None,
+            do.SetTimer: lambda e: timers.set(e.timer, e.at),
+            do.CancelTimer: lambda e: timers.cancel(e.timer),
             do.Stopped: self._on_stopped,
         }
 

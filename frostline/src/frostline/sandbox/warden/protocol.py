@@ -37,7 +37,7 @@ def encode(message: Message, descriptors: int = 0) -> bytes:
     """The bytes of a message that travels with so many descriptors."""
     if descriptors > MAX_DESCRIPTORS:
         raise ValueError(f"{descriptors} descriptors with one message; at most {MAX_DESCRIPTORS}")
-    body = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogateescape")
+    body = json.dumps(message, separators=(",", ":")).encode()
     return HEADER.pack(len(body), descriptors) + body
 
 
@@ -89,7 +89,7 @@ class Decoder:
             end = HEADER.size + length
             if len(self._buffer) < end:
                 return
-            message = json.loads(self._buffer[HEADER.size : end].decode("utf-8", "surrogateescape"))
+            message = json.loads(self._buffer[HEADER.size : end])
             del self._buffer[:end]
             mine, self._fds = self._fds[:descriptors], self._fds[descriptors:]
             yield message, mine

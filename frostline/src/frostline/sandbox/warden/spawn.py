@@ -72,6 +72,8 @@ def _become(message: Message, fds: list[int], report: int, identity: Identity | 
         _run(message, fds, identity)
     except OSError as error:
         os.write(report, str(error.errno or errno.EIO).encode())
+    except ValueError:  # an argument or a variable with a NUL in it, or with half a surrogate pair
+        os.write(report, str(errno.EINVAL).encode())
     finally:
         os._exit(127)
 

@@ -105,7 +105,10 @@ def kill(event):
 
 
 def kill_all(event):
-    os.kill(-1, signal.SIGKILL)
+    try:
+        os.kill(-1, signal.SIGKILL)  # everything but itself
+    except ProcessLookupError:
+        pass
     os.kill(os.getpid(), signal.SIGKILL)
 
 
