@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from frostline.cli import running
 from frostline.cli.main import main
+from frostline.core.fates import Fates
 from frostline.core.function import Function
 from frostline.testing.fake_runtime import Program
 from frostline.testing.fake_sandbox import FakeSandbox
@@ -40,8 +41,8 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSandbox]:
     """The sandbox that commands open."""
     sandbox = FakeSandbox()
 
-    async def opened(report: Any, on_output: Any, *, freezer: str) -> FakeSandbox:
-        del freezer
+    async def opened(report: Any, on_output: Any, *, freezer: str, fates: Fates | None) -> FakeSandbox:
+        del freezer, fates
         return await sandbox.opened(report, on_output)
 
     monkeypatch.setattr(running, "open_sandbox", opened)

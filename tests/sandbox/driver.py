@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TypeVar
 
-from frostline.core.events import EnvironmentGone, EnvironmentStarted, ProcessExited, SandboxEvent
+from frostline.core.events import EnvironmentGone, EnvironmentStarted, NetworkEvent, ProcessExited, SandboxEvent
 from frostline.sandbox import cgroups
 from frostline.sandbox.caged import CagedSandbox
 from frostline.sandbox.environment import OutputKind
@@ -67,6 +67,8 @@ class Driver:
         self.written: defaultdict[tuple[str, str, OutputKind], bytearray] = defaultdict(bytearray)
         self._events: defaultdict[str, asyncio.Queue[SandboxEvent]] = defaultdict(asyncio.Queue)
         self._wrote = asyncio.Event()
+        self.seen: list[NetworkEvent] = []
+        """What was told of connections; it comes when it comes."""
 
     async def open(self, kind: str) -> Driver:
         self.sandbox = make(kind, self)
@@ -74,6 +76,9 @@ class Driver:
         return self
 
     def report(self, event: SandboxEvent) -> None:
+        if isinstance(event, NetworkEvent):
+            self.seen.append(event)
+            return
         self._events[event.environment].put_nowait(event)
 
     def on_output(self, environment: str, process: str, kind: OutputKind, data: bytes) -> None:

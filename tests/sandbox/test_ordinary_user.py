@@ -65,7 +65,7 @@ def run_as_user(home: Path, *argv: str, cgroup: Path | None = None) -> subproces
 
 
 def pytest_arguments(home: Path, *more: str) -> list[str]:
-    tests = [str(HERE / name) for name in ("test_contract.py", "test_namespaces.py")]
+    tests = [str(HERE / name) for name in ("test_contract.py", "test_namespaces.py", "test_network_freeze.py")]
     return ["-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--basetemp={home}/tests", *more, *tests]
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
-from typing import cast
+from typing import TypeVar, cast
 
 import pytest
 import pytest_asyncio
 
+from frostline.core.events import AnyNetworkEvent, ConnectionOpened, NetworkEvent
 from frostline.sandbox.router.client import Router
 from tests.sandbox.router.machine import Machine, Namespace, User
 
 USERS: list[User] = ["root", "user"] if os.geteuid() == 0 else ["user"]
+
+E = TypeVar("E", bound=NetworkEvent)
 
 
 class Lab:
@@ -24,12 +27,47 @@ class Lab:
         self.lost: list[str] = []
         self.denied: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
         self.lost_event = asyncio.Event()
-        self.router = Router(self._on_lost, lambda *what: self.denied.put_nowait(what), allow={65_001})
+        self.known = 0
+        self.seen: list[AnyNetworkEvent] = []
+        self._news = asyncio.Event()
+        self.router = Router(self._on_lost, lambda *what: self.denied.put_nowait(what), self._on_seen, allow={65_001})
         self.environments: list[Namespace] = []
 
     def _on_lost(self, reason: str) -> None:
         self.lost.append(reason)
         self.lost_event.set()
+
+    def _on_seen(self, event: AnyNetworkEvent) -> None:
+        self.seen.append(event)
+        self._news.set()
+
+    def forget(self) -> None:
+        """Do not tell about connections that there have been so far."""
+        self.known = max([self.known, *(event.connection for event in self.seen if isinstance(event, ConnectionOpened))])
+        self.seen.clear()
+
+    async def saw(self, kind: type[E], count: int = 1, environment: str | None = None) -> list[E]:
+        """Wait until the router has told so many events of a kind; all of them."""
+        async with asyncio.timeout(10):
+            while True:
+                self._news.clear()
+                found = [event for event in self.seen if isinstance(event, kind) and environment in (None, event.environment)]
+                found = [event for event in found if getattr(event, "connection", self.known + 1) > self.known]
+                if len(found) >= count:
+                    return found
+                await self._news.wait()
+
+    async def hold(self, name: str) -> None:
+        """Freeze a network."""
+        done = asyncio.Event()
+        self.router.hold(name, done.set)
+        await asyncio.wait_for(done.wait(), 10)
+
+    async def release(self, name: str) -> None:
+        """Let it go on."""
+        done = asyncio.Event()
+        self.router.release(name, done.set)
+        await asyncio.wait_for(done.wait(), 10)
 
     async def attach(self, name: str, namespace: Namespace) -> Exception | None:
         """Attach and wait for the answer."""

@@ -29,10 +29,10 @@ def level_lines(level: Level) -> list[str]:
         else "processes of this machine, not isolated: run functions that you trust"
     )
     limits = [name for name, held in (("memory", level.memory_limit), ("processes", level.process_limit)) if held]
-    lines = [
-        _FREEZERS[level.freezer],
-        f"{cage}; limits on {' and '.join(limits)}" if limits else f"{cage}; no limits on memory or processes",
-    ]
+    freezes = _FREEZERS[level.freezer]
+    if level.network_freezes:
+        freezes = f"the network and {freezes}" if level.freezer != "off" else "the network"
+    lines = [freezes, f"{cage}; limits on {' and '.join(limits)}" if limits else f"{cage}; no limits on memory or processes"]
     if level.cage == "namespaces":
         lines.append(
             "the network is reachable; this machine is host.frostline.internal there" if level.egress else "no way out to the network"

@@ -13,14 +13,14 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from ..control.plane import ControlPlane
+from ..control.plane import ControlPlane, OpenSandbox
 from ..control.service import Service
 from ..core.effects import FunctionFailed, Outcome, Succeeded, Throttled, Unavailable
 from ..core.policy import Policy
 from ..project import Project
 from ..wire.invoke_api import MAX_REQUEST
 from ..wire.payload_json import payload_error
-from .options import DEFAULT_PORT, Failure, policy, policy_options, project_options, source
+from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
 from .running import load_project, opener, run
 from .terminal import Printer
 
@@ -54,6 +54,7 @@ def invoke(
     asynchronous: bool,
     as_json: bool,
     freeze: str,
+    fates: tuple[str, ...],
     story: str | None,
     **options: Any,
 ) -> None:
@@ -67,10 +68,11 @@ def invoke(
         if asynchronous:
             raise Failure("--asynchronous needs a running `frostline up`: without one, nobody would run the event.")
         policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
+        sandbox = opener(freeze, chosen_fates(fates, freeze))
         chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names} | {"spares": 0})
         project = load_project(source(target, **options))
         name = _choose(project, function)
-        answer = run(_once(project, name, payload, chosen, freeze, Path(story) if story else None, as_json=as_json))
+        answer = run(_once(project, name, payload, chosen, sandbox, Path(story) if story else None, as_json=as_json))
         assert answer is not None  # a signal exits
         _tell(name, *answer, as_json=as_json)
         return
@@ -124,10 +126,10 @@ def _choose(project: Project, wanted: str | None) -> str:
 
 
 async def _once(
-    project: Project, name: str, payload: bytes, chosen: Policy, freeze: str, story: Path | None, *, as_json: bool
+    project: Project, name: str, payload: bytes, chosen: Policy, sandbox: OpenSandbox, story: Path | None, *, as_json: bool
 ) -> tuple[str, Outcome]:
     printer = Printer(err=True)
-    plane = ControlPlane(opener(freeze), policy=chosen, story=story, note=printer.note)
+    plane = ControlPlane(sandbox, policy=chosen, story=story, note=printer.note)
     try:
         try:
             await plane.open()

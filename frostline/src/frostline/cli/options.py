@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..core.fates import FATES, Fates
+from ..core.fates import parse as parse_fates
 from ..core.policy import Policy
 from ..project import ProjectError, Source
 
@@ -17,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 DEFAULT_PORT = 3001
 """The port of `sam local start-lambda`, so that scripts written for it work unchanged."""
 
-FREEZERS = ("best", "cgroup-v2", "cgroup-v1", "signals", "off")
+FREEZERS = ("best", "network", "cgroup-v2", "cgroup-v1", "signals", "off")
 
 if TYPE_CHECKING:
     _Float = click.ParamType[float]
@@ -123,6 +125,13 @@ def policy_options(command: Command) -> Command:
         (
             click.option("--freeze", type=click.Choice(FREEZERS), default="best", show_default=True, help="How environments are frozen."),
             click.option(
+                "--fate",
+                "fates",
+                multiple=True,
+                metavar="[HOST[:PORT]=]FATE",
+                help=f"With --freeze network, what becomes of connections: {', '.join(FATES)}. For one destination, or for all others; repeatable.",
+            ),
+            click.option(
                 "--freeze-delay",
                 type=Duration(),
                 default=default.freeze_delay_s,
@@ -179,6 +188,19 @@ def policy(*, freeze: str, freeze_delay: float, idle_timeout: float, chaos: floa
         spares=spares,
         retry_delay_s=retry_delay,
     )
+
+
+def chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
+    """The fates as the options say them."""
+    try:
+        parsed = parse_fates(texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--fate'") from error
+    if texts and freeze != "network":
+        raise click.BadParameter(
+            f"connections meet a fate with --freeze network only, and this is --freeze {freeze}.", param_hint="'--fate'"
+        )
+    return parsed
 
 
 def failure(error: ProjectError) -> Failure:

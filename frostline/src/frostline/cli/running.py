@@ -14,6 +14,7 @@ import click
 
 from ..control.plane import OpenSandbox
 from ..core.events import SandboxEvent
+from ..core.fates import Fates
 from ..project import Project, ProjectError, Source, load
 from ..sandbox.choose import open_sandbox
 from ..sandbox.port import Sandbox, SandboxError
@@ -38,13 +39,13 @@ def load_project(source: Source) -> Project:
     return project
 
 
-def opener(freeze: str) -> OpenSandbox:
+def opener(freeze: str, fates: Fates | None = None) -> OpenSandbox:
     """Opens the best sandbox that the machine allows, or the level that was asked for."""
 
     async def open_it(
         report: Callable[[SandboxEvent], None], on_output: Callable[[str, str, Literal["text", "frames"], bytes], None]
     ) -> Sandbox:
-        return await open_sandbox(report, on_output, freezer=freeze)
+        return await open_sandbox(report, on_output, freezer=freeze, fates=fates)
 
     return open_it
 

@@ -12,12 +12,12 @@ import msgspec
 
 from ..control.invoke_server import InvokeServer
 from ..control.logs import LogLine
-from ..control.plane import ControlPlane
+from ..control.plane import ControlPlane, OpenSandbox
 from ..control.service import Service
 from ..core.policy import Policy
 from ..project import Project
 from .banner import banner
-from .options import DEFAULT_PORT, Failure, policy, policy_options, project_options, source
+from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
 from .outlet import Outlet
 from .running import load_project, opener, run
 from .terminal import Printer, colours
@@ -39,7 +39,16 @@ from .terminal import Printer, colours
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: what is served, then every log line.")
 @click.option("--quiet", "-q", is_flag=True, help="Do not print the functions' logs.")
 def up(
-    path: str, port: int, host: str, allow_invoke: bool, as_json: bool, quiet: bool, freeze: str, story: str | None, **options: Any
+    path: str,
+    port: int,
+    host: str,
+    allow_invoke: bool,
+    as_json: bool,
+    quiet: bool,
+    freeze: str,
+    fates: tuple[str, ...],
+    story: str | None,
+    **options: Any,
 ) -> None:
     """Serve the functions of a project until Ctrl-C.
 
@@ -48,16 +57,17 @@ def up(
     """
     policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
     chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names})
+    sandbox = opener(freeze, chosen_fates(fates, freeze))
     project = load_project(source(path, **options))
     recording = Path(story) if story else None
-    work = _serve(project, chosen, freeze, host, port, recording, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet)
+    work = _serve(project, chosen, sandbox, host, port, recording, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet)
     run(work, endless=True)
 
 
 async def _serve(
     project: Project,
     policy_: Policy,
-    freeze: str,
+    sandbox: OpenSandbox,
     host: str,
     port: int,
     story: Path | None,
@@ -68,7 +78,7 @@ async def _serve(
 ) -> None:
     printer = Printer()
     errors = Printer(err=True)
-    plane = ControlPlane(opener(freeze), policy=policy_, story=story, note=errors.note)
+    plane = ControlPlane(sandbox, policy=policy_, story=story, note=errors.note)
     try:
         try:
             level = await plane.open()

@@ -7,11 +7,23 @@ environment, whatever it claims. Bytes become events in `wire`; this module only
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Literal, cast
 
+import msgspec
+
 from ..core.effects import Reply
-from ..core.events import Event, Logged, RuntimeResponseTruncated
+from ..core.events import (
+    ConnectionClosed,
+    ConnectionOpened,
+    ConnectionRefused,
+    Event,
+    FirstWriteAnswered,
+    Logged,
+    NetworkEvent,
+    RuntimeResponseTruncated,
+)
 from ..project import Deployment
 from ..sandbox.port import Ports
 from ..wire.environment_api import ApiConnection
@@ -20,6 +32,9 @@ from ..wire.log_frames import FrameReader
 
 MAX_CONNECTIONS = 1024
 """Connections to one environment's APIs. A process may have 1,024 descriptors on AWS; more connections than that are closed at once."""
+
+REMEMBERED = 64
+"""Beginnings and ends of invocations: what the router saw is told some tenths of a millisecond later, when the next one may be running."""
 
 
 class Exchanges:
@@ -72,6 +87,7 @@ class Host:
         #: Processes whose start waits for the gate, because their runtime has none.
         self.deferred: set[str] = set()
         self.memory_peak_mb: int | None = None
+        self._requests: deque[tuple[float, str | None]] = deque([(0.0, None)], REMEMBERED)
         self._connections: set[ApiProtocol] = set()
         self._server: asyncio.Server | None = None
         self._closed = False
@@ -98,6 +114,19 @@ class Host:
         if self._server is not None:
             self._server.close()
         self.disconnect()
+
+    def runs(self, request_id: str | None, now: float) -> None:
+        """From now on this invocation runs, or none."""
+        if self._requests[-1][1] != request_id:
+            self._requests.append((now, request_id))
+
+    def tagged(self, event: NetworkEvent) -> NetworkEvent:
+        """With the invocation that was running when it happened, which is not long ago."""
+        if not isinstance(event, ConnectionOpened | ConnectionRefused | ConnectionClosed | FirstWriteAnswered):
+            return event
+        running = next((request_id for since, request_id in reversed(self._requests) if since <= event.at), None)
+        tagged: NetworkEvent = msgspec.structs.replace(event, request_id=running)
+        return tagged
 
     # Connections -------------------------------------------------------------------------------------------------------------------------
 

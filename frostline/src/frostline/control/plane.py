@@ -29,6 +29,7 @@ from ..core.events import (
     FunctionRemoved,
     InvocationArrived,
     MemorySampled,
+    NetworkEvent,
     ProcessesKilled,
     ProcessExited,
     RuntimeResponded,
@@ -38,6 +39,7 @@ from ..core.events import (
 from ..core.fleet import Fleet
 from ..core.payload import Payload
 from ..core.policy import Policy
+from ..core.states import State
 from ..project import Deployment, Paths, Project, extension_environment, runtime_environment
 from ..sandbox.port import Blueprint, Level, Ports, ProcessSpec, Sandbox, SandboxError
 from ..story.writer import StoryWriter, level_record
@@ -211,6 +213,8 @@ class ControlPlane:
 
     def _report(self, event: SandboxEvent) -> None:
         host = self.hosts.get(event.environment)
+        if isinstance(event, NetworkEvent) and host is not None:
+            event = host.tagged(event)
         if isinstance(event, EnvironmentStarted):
             if host is not None:
                 self._serve(event, host)
@@ -297,11 +301,16 @@ class ControlPlane:
             do.Emit: self._emit,
             do.OpenTelemetry: self.telemetry.open,
             do.CloseTelemetry: lambda e: self.telemetry.finish(e.environment),
-            do.Transition: lambda e: self.telemetry.moved(e.environment, e.after),
+            do.Transition: self._moved,
             do.SetTimer: lambda e: timers.set(e.timer, e.at),
             do.CancelTimer: lambda e: timers.cancel(e.timer),
             do.Stopped: self._on_stopped,
         }
+
+    def _moved(self, effect: do.Transition) -> None:
+        self.telemetry.moved(effect.environment, effect.after)
+        if (host := self.hosts.get(effect.environment)) is not None:
+            host.runs(effect.request_id if effect.after == State.BUSY.value else None, self.clock.now())
 
     def _start_environment(self, effect: do.StartEnvironment) -> None:
         deployment = self._revisions[effect.function, effect.revision]

@@ -12,6 +12,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .fates import Fate
 from .function import Function
 from .payload import EMPTY, Payload
 
@@ -118,6 +119,109 @@ class MemorySampled(Event, frozen=True):
 
     environment: str
     peak_mb: int
+
+
+# Connections, seen at the environment's edge ---------------------------------------------------------------------------------------------
+
+
+class NetworkEvent(SandboxEvent, frozen=True, kw_only=True):
+    """Base of what is seen of an environment's connections. Nothing in the core follows from them; the story keeps them.
+
+    `at` is when it happened, in epoch seconds: they are told in blocks, a little later.
+    """
+
+    at: float
+
+
+class ConnectionOpened(NetworkEvent, frozen=True, kw_only=True):
+    """The environment connected to a destination, and the destination answered."""
+
+    connection: int
+    """A number of its own within one run."""
+    host: str | None
+    """The name that the environment had looked up last for this address."""
+    address: str
+    port: int
+    local_port: int
+    fate: Fate
+    request_id: str | None = None
+    """The invocation that was running, if one was."""
+
+
+class ConnectionRefused(NetworkEvent, frozen=True, kw_only=True):
+    """The environment connected to a destination that could not be reached, or may not be; it was reset."""
+
+    host: str | None
+    address: str
+    port: int
+    local_port: int
+    reason: str
+    request_id: str | None = None
+
+
+class ConnectionClosed(NetworkEvent, frozen=True, kw_only=True):
+    """One side closed a connection: the first FIN or RST, whichever side it came from."""
+
+    connection: int
+    by: Literal["environment", "peer"]
+    how: Literal["fin", "rst"]
+    frozen: bool
+    """It fell into a freeze."""
+    reached: Literal["at_once", "after_thaw", "never"]
+    """When the other side was told."""
+    sent: int
+    """Bytes from the environment, so far."""
+    received: int
+    """Bytes from the peer."""
+    last_sent_at: float | None = None
+    last_received_at: float | None = None
+    request_id: str | None = None
+
+
+class ConnectionLost(NetworkEvent, frozen=True, kw_only=True):
+    """The freeze took a connection away, and the environment does not know: `lost` answers its next packet by RST, `blackhole` not at all."""
+
+    connection: int
+    fate: Literal["lost", "blackhole"]
+
+
+class FirstWriteAnswered(NetworkEvent, frozen=True, kw_only=True):
+    """What an environment got for the first thing it sent after a thaw, on a connection that is older than the freeze."""
+
+    connection: int
+    answer: Literal["data", "fin", "rst", "nothing"]
+    """`nothing`: not within a second. `rst` also where the first thing sent was the environment's own end of the connection."""
+    after_s: float | None = None
+    """How long the answer took; None where only the answer was seen."""
+    request_id: str | None = None
+
+
+class NetworkRestored(NetworkEvent, frozen=True, kw_only=True):
+    """What a freeze of the network came to."""
+
+    frozen_s: float
+    connections: int
+    """How many there were at the thaw."""
+    drained: bool
+    """All that the environment had sent was on its way when the network was cut; False: the drain limit was reached first."""
+    fins: int
+    """Connections whose peer sent a FIN meanwhile."""
+    resets: int
+    lost: int
+    black_holed: int
+    waiting: int
+    """Connections whose peer sent data meanwhile, which arrives after the thaw."""
+
+
+class ConnectionsUnrecorded(NetworkEvent, frozen=True, kw_only=True):
+    """More happened than could be told: so many events were left out."""
+
+    count: int
+
+
+AnyNetworkEvent = (
+    ConnectionOpened | ConnectionRefused | ConnectionClosed | ConnectionLost | FirstWriteAnswered | NetworkRestored | ConnectionsUnrecorded
+)
 
 
 # The Runtime API -------------------------------------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ from .events import (
     InvocationArrived,
     Logged,
     MemorySampled,
+    NetworkEvent,
     ProcessesKilled,
     ProcessExited,
     ReclaimRequested,
@@ -97,6 +98,8 @@ class Fleet:
                 self._shut_down(now)
             case InvocationAbandoned():
                 pass  # it goes on, as on AWS; the control plane drops the answer
+            case NetworkEvent():
+                pass  # for the story alone
             case _:
                 self._environment_event(event, now)
         return self._out

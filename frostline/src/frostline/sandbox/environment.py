@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
 
 from ..core.events import EnvironmentFreezeFailed, EnvironmentFrozen, EnvironmentThawed, ProcessesKilled, ProcessExited, SandboxEvent
 from . import cgroups
@@ -24,6 +24,16 @@ OnOutput = Callable[[str, str, OutputKind, bytes], None]
 
 READY_SOCKETS = 2
 """Sockets kept for `connect`: they have to be made within, by the head, and the control plane does not wait."""
+
+
+class Cut(Protocol):
+    """Freezes networks; see `router.client.Router`."""
+
+    def hold(self, environment: str, done: Callable[[], None]) -> None:
+        """Nothing passes any more when `done` is called; it is not when `release` came first."""
+
+    def release(self, environment: str, done: Callable[[], None]) -> None:
+        """Processes may go on when `done` is called."""
 
 
 class Process:
@@ -61,6 +71,9 @@ class Environment:
         self._freezer: Freezer | None = None
         self._stopped = False
         """Frozen, or on the way."""
+        self.cut: Cut | None = None
+        """Freezes its network too, where that was chosen."""
+        self._network_held = False
         self._asked: Literal["freeze", "thaw"] | None = None
         """What the control plane waits for."""
         self.report = report
@@ -169,6 +182,9 @@ class Environment:
                     os.kill(pid, signal.SIGKILL)
             self._stopped, self._asked = False, None
             self._freezer.release()
+            if self.cut is not None and self._network_held:
+                self._network_held = False
+                self.cut.release(self.id, lambda: None)  # nothing is left that could be too early
         self._tell({"op": "kill"})
 
     def drain(self) -> None:
@@ -207,12 +223,35 @@ class Environment:
             return
         self._stopped = False
         self._asked = "thaw"
-        self._freezer.thaw()
+        self._restore()
 
     def _frozen(self) -> None:
+        """Its processes stand still; its network comes next."""
+        if self._asked != "freeze":
+            return
+        if self.cut is None:
+            self._all_frozen()
+        else:
+            # Not before: what a running process sends would meet a network that is gone.
+            self._network_held = True
+            self.cut.hold(self.id, self._all_frozen)
+
+    def _all_frozen(self) -> None:
         if self._asked == "freeze":
             self._asked = None
             self.report(EnvironmentFrozen(self.id))
+
+    def _restore(self) -> None:
+        """Its network goes on, then its processes: what they do first meets what the freeze has left of their connections."""
+        if self.cut is None or not self._network_held:
+            self._let_run()
+        else:
+            self._network_held = False
+            self.cut.release(self.id, self._let_run)
+
+    def _let_run(self) -> None:
+        if self._freezer is not None and self.head is not None and not self._stopped:
+            self._freezer.thaw()
 
     def _freeze_failed(self, reason: str) -> None:
         self._stopped = False

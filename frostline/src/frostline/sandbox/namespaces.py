@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
-from ..core.events import EnvironmentStartFailed, SandboxEvent
+from ..core.events import AnyNetworkEvent, EnvironmentStartFailed, SandboxEvent
+from ..core.fates import Fates
 from . import cgroups
 from .caged import CagedSandbox
 from .environment import Environment, OnOutput
@@ -35,11 +36,23 @@ class NamespaceSandbox(CagedSandbox):
     """A `Sandbox` of namespaces, with cgroups as far as there are any, and a router for the way out."""
 
     def __init__(
-        self, report: Callable[[SandboxEvent], None], on_output: OnOutput, *, freezer: FreezeMethod | None = None, egress: bool = True
+        self,
+        report: Callable[[SandboxEvent], None],
+        on_output: OnOutput,
+        *,
+        freezer: FreezeMethod | None = None,
+        egress: bool = True,
+        freeze_network: bool = False,
+        fates: Fates | None = None,
     ) -> None:
-        """`freezer`: insist on this way of freezing, or None for the best there is. `egress`: give environments a way out, if there can be one."""
+        """`freezer`: insist on this way of freezing, or None for the best there is. `egress`: give environments a way out, if there can be one.
+
+        `freeze_network`: insist on freezing an environment's network with its processes; `fates` are what connections meet then.
+        """
         super().__init__(report, on_output, freezer=freezer)
         self._egress = egress
+        self._freeze_network = freeze_network
+        self._fates = fates if fates is not None else Fates()
         self._router: Router | None = None
 
     async def _prepare(self, warden: Warden, run: RunDirectory) -> Level:
@@ -65,9 +78,11 @@ class NamespaceSandbox(CagedSandbox):
             failed = await self._try_one(run)
         if failed is not None:
             raise SandboxError(failed)
+        if no_way_out is not None and self._freeze_network:
+            raise SandboxError(f"the network cannot be frozen, as there is none: {no_way_out}. `--freeze best` freezes processes")
         if no_way_out is not None:
             notes.append(f"functions cannot reach anything outside of their environment: {no_way_out}")
-        return structs.replace(self.level, egress=no_way_out is None, notes=tuple(notes))
+        return structs.replace(self.level, egress=no_way_out is None, network_freezes=self._freeze_network, notes=tuple(notes))
 
     def _plan_cgroups(self, run: RunDirectory) -> tuple[FreezeMethod, list[str]]:
         insisted = {"cgroup-v1": 1, "cgroup-v2": 2}.get(self._wanted or "")
@@ -87,7 +102,8 @@ class NamespaceSandbox(CagedSandbox):
         """Why there is no way out, or None."""
         if not self._egress:
             return "they were not to"
-        router = Router(self._router_lost)
+        router = Router(self._router_lost, on_seen=self._seen)
+        router.decide(self._fates)
         try:
             await router.open(warden.start_helper)
         except (RouterError, SandboxError) as error:
@@ -115,6 +131,9 @@ class NamespaceSandbox(CagedSandbox):
     def _router_lost(self, reason: str) -> None:
         """Environments that start from now on fail with the router's own reason; those that run notice by themselves."""
         del reason
+
+    def _seen(self, event: AnyNetworkEvent) -> None:
+        self.report(event)
 
     def _request(self, blueprint: Blueprint, run: RunDirectory) -> Message:
         del run
@@ -153,6 +172,7 @@ class NamespaceSandbox(CagedSandbox):
                 self._start_failed(environment, str(error))
             else:
                 environment.attached = True
+                environment.cut = self._router if self._freeze_network else None
                 self._started(environment)
 
         self._router.attach(environment.id, network, done)

@@ -93,6 +93,8 @@ class Level(Struct, frozen=True, kw_only=True):
     """Environments have a network namespace of their own."""
     egress: bool
     """They can reach the outside."""
+    network_freezes: bool = False
+    """Their network stands still while their processes do."""
     memory_limit: bool
     process_limit: bool
     notes: tuple[str, ...] = ()
@@ -104,7 +106,8 @@ class Sandbox(Protocol):
 
     report: Callable[[SandboxEvent], None]
     """Called in the event loop's thread with EnvironmentStarted, EnvironmentStartFailed, ProcessExited, EnvironmentFrozen,
-    EnvironmentFreezeFailed, EnvironmentThawed, ProcessesKilled, EnvironmentGone. Set by the control plane before `open`."""
+    EnvironmentFreezeFailed, EnvironmentThawed, ProcessesKilled, EnvironmentGone, and the NetworkEvents. Set by the control plane before
+    `open`."""
 
     on_output: Callable[[str, str, Literal["text", "frames"], bytes], None]
     """`(environment, process, kind, data)`: raw bytes that a process wrote to stdout or stderr (`text`), or to the framed log pipe."""
@@ -143,7 +146,10 @@ class Sandbox(Protocol):
         """SIGKILL everything in the environment, keep the sandbox and its `/tmp`. Answer: ProcessesKilled, after each ProcessExited."""
 
     def freeze(self, environment: str) -> None:
-        """Stop every process of the environment. Answer: EnvironmentFrozen (the kernel said so) or EnvironmentFreezeFailed."""
+        """Stop every process of the environment, then its network, if that freezes.
+
+        Answer: EnvironmentFrozen (the kernel said so, and nothing passes any more) or EnvironmentFreezeFailed.
+        """
 
     def thaw(self, environment: str) -> None:
         """Let them go on; also calls off a freeze that is under way (then no EnvironmentFrozen follows). Answer: EnvironmentThawed."""

@@ -46,6 +46,11 @@ class Channel:
                 return
         self._waiting.append((message, [os.dup(fd) for fd in fds]))
 
+    @property
+    def backlog(self) -> int:
+        """Messages that wait for the other side to read."""
+        return len(self._waiting)
+
     def finish(self) -> None:
         """Say that no more messages follow: the other side reads end-of-file and ends, which comes back as `on_closed`."""
         if self._open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import socket
@@ -12,8 +13,30 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
+from ...core.events import AnyNetworkEvent
+from ...core.fates import Fates
 from .channel import Channel
-from .messages import AnyMessage, Attach, Attached, AttachFailed, Denied, Detach, Failed, Forget, OwnPorts, Ready, Serve
+from .messages import (
+    AnyMessage,
+    Attach,
+    Attached,
+    AttachFailed,
+    Denied,
+    Detach,
+    Failed,
+    Forget,
+    Held,
+    Hold,
+    OwnPorts,
+    Ready,
+    Release,
+    Released,
+    Seen,
+    Serve,
+    SetFates,
+)
 
 OPEN_TIMEOUT_S = 15.0
 """Both processes are there within a few tenths of a second on an idle machine."""
@@ -45,6 +68,7 @@ class Router:
 
     `on_lost(reason)` is called at most once, when either process ended without being asked to: environments have no way out from then on.
     `on_denied(environment, destination, reason)` is called when a function dialed what it may not, once for each destination.
+    `on_seen(event)` is called with what became of environments' connections, in order.
     `allow` are ports of Frostline's own (see `protect`) that functions may reach all the same.
     """
 
@@ -52,17 +76,27 @@ class Router:
         self,
         on_lost: Callable[[str], None],
         on_denied: Callable[[str, str, str], None] | None = None,
+        on_seen: Callable[[AnyNetworkEvent], None] = lambda _: None,
         allow: Iterable[int] = (),
         nft: str = "nft",
     ) -> None:
         self._on_lost = on_lost
         self._on_denied = on_denied
+        self._on_seen = on_seen
         self._allow = frozenset(allow)
         self._nft = nft
         self._own_ports: frozenset[int] = frozenset()
         self._helpers: dict[str, _Helper] = {}
         self._pending: dict[str, Callable[[Exception | None], None]] = {}
         self._addresses: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+        """Environments by their addresses. One that is detached keeps its place until another gets its address, for late news."""
+        self._fates = Fates()
+        self._turns: dict[int, Callable[[], None]] = {}
+        """Who waits for Held and Released."""
+        self._holds: dict[str, int] = {}
+        """Environments' last holds."""
+        self._numbers = itertools.count(1)
         self._leaving: set[str] = set()
         self._opened: asyncio.Future[None] | None = None
         self._usable = False
@@ -120,6 +154,7 @@ class Router:
         self._helpers["lab"].channel.send(Detach(environment))
         if environment in self._pending:
             self._leaving.add(environment)
+        self._turns.pop(self._holds.pop(environment, 0), None)
         address = self._addresses.pop(environment, None)
         if address is not None:
             self._helpers["dialer"].channel.send(Forget(address))
@@ -132,6 +167,39 @@ class Router:
         self._own_ports = frozenset(ports) - self._allow
         if self._usable:
             self._send_own_ports()
+
+    def decide(self, fates: Fates) -> None:
+        """Say what becomes of connections in a freeze. May be called at any time; a freeze that has begun ends as it was to."""
+        self._fates = fates
+        if self._usable:
+            self._helpers["dialer"].channel.send(SetFates(fates))
+
+    def hold(self, environment: str, done: Callable[[], None]) -> None:
+        """The environment's processes stand still: let its network stand still too.
+
+        What it has sent is let on its way first. `done` is called later; not when `release` came first. Where the environment has no
+        network, or the router is lost, it is called too: nothing passes then.
+        """
+        address = self._addresses.get(environment)
+        if address is None or not self._usable:
+            asyncio.get_running_loop().call_soon(done)
+            return
+        number = self._holds[environment] = self._turn(done)
+        self._helpers["dialer"].channel.send(Hold(address, number))
+
+    def release(self, environment: str, done: Callable[[], None]) -> None:
+        """Let its network go on, or call off a hold; `done` is called later, always, and only then may its processes go on."""
+        address = self._addresses.get(environment)
+        self._turns.pop(self._holds.pop(environment, 0), None)
+        if address is None or not self._usable:
+            asyncio.get_running_loop().call_soon(done)
+            return
+        self._helpers["dialer"].channel.send(Release(address, self._turn(done)))
+
+    def _turn(self, done: Callable[[], None]) -> int:
+        number = next(self._numbers)
+        self._turns[number] = done
+        return number
 
     async def close(self) -> None:
         """End both processes and wait until they have ended. Safe to call twice, and while `open` is under way."""
@@ -150,26 +218,40 @@ class Router:
             case Ready() if fds:
                 # The lab's: the dialer takes over its sockets, and must know what to deny before the first connection.
                 self._send_own_ports()
+                self._helpers["dialer"].channel.send(SetFates(self._fates))
                 self._helpers["dialer"].channel.send(Serve(), fds)
             case Ready():
                 self._usable = True
                 self._settle(None)
             case Failed(reason):
                 self._lose(reason)
+            case _:
+                self._told_of_environments(message)
+        for fd in fds:
+            os.close(fd)
+
+    def _told_of_environments(self, message: AnyMessage) -> None:
+        match message:
             case Attached(environment, address):
                 if environment not in self._leaving:
                     self._addresses[environment] = address
+                    self._names[address] = environment
                 self._answer(environment, None)
             case AttachFailed(environment, reason):
                 self._answer(environment, RouterError(f"environment {environment} could not be attached to the network: {reason}"))
+            case Held(number) | Released(number):
+                if (turn := self._turns.pop(number, None)) is not None:
+                    turn()
+            case Seen(events):
+                for event in events:
+                    if (who := self._names.get(event.environment)) is not None:
+                        self._on_seen(msgspec.structs.replace(event, environment=who))
             case Denied(address, destination, reason):
-                who = next((name for name, known in self._addresses.items() if known == address), None)
-                if self._on_denied is not None and who is not None:
+                who = self._names.get(address)
+                if self._on_denied is not None and who is not None and who in self._addresses:
                     self._on_denied(who, destination, reason)
             case _:
                 raise RuntimeError(f"the router said {message!r}")
-        for fd in fds:
-            os.close(fd)
 
     def _answer(self, environment: str, error: Exception | None) -> None:
         self._leaving.discard(environment)
@@ -198,6 +280,10 @@ class Router:
         self._settle(error)
         self._addresses.clear()
         self._leaving.clear()
+        self._holds.clear()
+        turns, self._turns = self._turns, {}
+        for turn in turns.values():
+            turn()
         pending, self._pending = self._pending, {}
         for done in pending.values():
             done(error)

@@ -7,17 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import resource
 import socket
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 
+from ...core.events import FirstWriteAnswered
+from ...core.fates import Fate, Fates
 from . import policy
+from .addresses import HOST_ADDRESS, HOST_NAMES
 from .channel import Channel
-from .messages import AnyMessage, Denied, Failed, Forget, OwnPorts, Ready, Serve
+from .connection import Connection, Endpoint, PeerEvents
+from .edge import Edge
+from .messages import AnyMessage, Denied, Failed, Forget, Held, Hold, OwnPorts, Ready, Release, Released, Serve, SetFates
 from .nameserver import NameServer
 from .policy import DestinationDenied
-from .relay import BUFFER_BYTES, Relay, reset
+from .relay import BUFFER_BYTES, reset
+from .reporter import Reporter
+from .resets import Flow, receive
+from .resolved import Resolved
 
 DIAL_TIMEOUT_S = 30.0
 """A dial that nobody answers. The kernel's own patience is 127 s, more than a function with AWS's default timeouts would ever see."""
@@ -34,13 +44,21 @@ ACCEPTS_AT_A_TIME = 64
 ACCEPT_PAUSE_S = 0.05
 """When descriptors or memory have run out: connections wait in the backlog meanwhile."""
 
-Endpoint = tuple[str, int]
-
 
 def run(control: socket.socket) -> None:
     """Serve until the main process is gone."""
     _allow_many_descriptors()
-    asyncio.run(_run(control))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_run(control))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """A freeze and a thaw wait for this process to turn once, and every byte of a function's passes it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 async def _run(control: socket.socket) -> None:
@@ -56,16 +74,23 @@ def _allow_many_descriptors() -> None:
 
 
 class Dialer:
-    """The connections of all environments, by the environment's address."""
+    """The edges of all environments, by the environment's address."""
 
     def __init__(self, control: socket.socket, finished: asyncio.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._channel = Channel(control, self._told, finished.set)
+        self._reporter = Reporter(self._channel)
         self._own_ports: frozenset[int] = frozenset()
-        self._connections: defaultdict[str, set[_Connection]] = defaultdict(set)
+        self._edges: dict[str, Edge] = {}
         self._denied: defaultdict[str, set[str]] = defaultdict(set)
-        self._buffer = bytearray(BUFFER_BYTES)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count(1)
+        self._fates = Fates()
+        self._resolved = Resolved()
+        self.buffer = bytearray(BUFFER_BYTES)
+        self.peers = PeerEvents()
+        self.lost: dict[Flow, int] = {}
+        self.tell = self._reporter.tell
 
     def _told(self, message: AnyMessage, fds: list[int]) -> None:
         match message:
@@ -75,25 +100,62 @@ class Dialer:
                 task.add_done_callback(self._tasks.discard)
             case OwnPorts(ports):
                 self._own_ports = frozenset(ports)
+            case SetFates(fates):
+                self._set_fates(fates)
+            case Hold(address, number):
+                self._edge(address).hold(lambda: self._channel.send(Held(number)))
+            case Release(address, number):
+                if (edge := self._edges.get(address)) is not None:
+                    edge.release()
+                # First of all, as somebody waits for it; the news can follow.
+                self._channel.send(Released(number))
             case Forget(address):
                 self._forget(address)
             case _:
                 raise RuntimeError(f"the dialer was sent {message!r}")
 
-    async def _serve(self, listener: socket.socket, dns_udp: socket.socket, dns_tcp: socket.socket) -> None:
+    def _edge(self, address: str) -> Edge:
+        edge = self._edges.get(address)
+        if edge is None:
+            edge = self._edges[address] = Edge(self, address, self._emptied)
+        return edge
+
+    def _emptied(self, edge: Edge) -> None:
+        if self._edges.get(edge.address) is edge:
+            del self._edges[edge.address]
+
+    def _set_fates(self, fates: Fates) -> None:
+        self._fates = fates
+        for edge in self._edges.values():
+            if not edge.held:  # a freeze ends as it began
+                for connection in edge.connections:
+                    connection.fate = self._fate(edge.address, connection.destination)
+
+    def _fate(self, environment: str, destination: Endpoint) -> Fate:
+        address, port = destination
+        names = self._resolved.names(environment, address)
+        here = (*HOST_NAMES, "localhost", "127.0.0.1") if address == HOST_ADDRESS else ()
+        return self._fates.of((*names, *here, address), port)
+
+    async def _serve(
+        self, listener: socket.socket, dns_udp: socket.socket, dns_tcp: socket.socket, packets: socket.socket | None = None
+    ) -> None:
         try:
-            await NameServer(dns_udp, dns_tcp).start()
+            await NameServer(dns_udp, dns_tcp, on_answer=self._resolved.add).start()
         except OSError as error:
             self._channel.send(Failed(f"the name server could not be started: {error}"))
             return
         listener.setblocking(False)
         self._loop.add_reader(listener, self._accept, listener)
+        if packets is not None:
+            packets.setblocking(False)
+            self._loop.add_reader(packets, self._packet, packets)
         self._channel.send(Ready())
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPTS_AT_A_TIME):
             try:
-                inner, (address, _) = listener.accept()
+                inner, (address, port) = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -102,24 +164,36 @@ class Dialer:
                     self._loop.call_later(ACCEPT_PAUSE_S, self._loop.add_reader, listener, self._accept, listener)
                     return
                 continue  # This one connection failed before it was accepted (accept(2)); the next may be well.
-            connections = self._connections[address]
-            if len(connections) >= MAX_CONNECTIONS_PER_ENVIRONMENT:
+            edge = self._edge(address)
+            if len(edge.connections) >= MAX_CONNECTIONS_PER_ENVIRONMENT:
                 reset(inner)
             else:
-                connections.add(_Connection(self, address, inner))
+                destination = inner.getsockname()
+                names = self._resolved.names(address, destination[0])
+                fate = self._fate(address, destination)
+                edge.connections.add(Connection(self, edge, next(self._numbers), inner, port, names[0] if names else None, fate))
+
+    def _packet(self, packets: socket.socket) -> None:
+        """The kernel reset something: perhaps whoever wrote on a connection that a freeze took away."""
+        for _ in range(ACCEPTS_AT_A_TIME):
+            try:
+                flow, at = receive(packets)
+            except OSError:
+                return  # nothing more, or more than its buffer holds
+            connection = self.lost.pop(flow, None) if flow is not None else None
+            if flow is not None and connection is not None:
+                self.tell(FirstWriteAnswered(flow[0], at=at, connection=connection, answer="rst"))
 
     def _forget(self, address: str) -> None:
-        for connection in list(self._connections.get(address, ())):
-            connection.abort()
+        edge = self._edges.pop(address, None)
+        if edge is not None:
+            edge.forget()
         self._denied.pop(address, None)
+        self._resolved.forget(address)
+        for flow in [flow for flow in self.lost if flow[0] == address]:
+            del self.lost[flow]
 
     # For connections.
-
-    def ended(self, connection: _Connection) -> None:
-        connections = self._connections[connection.address]
-        connections.discard(connection)
-        if not connections:
-            del self._connections[connection.address]
 
     async def dial(self, address: str, destination: Endpoint) -> socket.socket:
         """A connection to where an environment wanted to go. Raises OSError, TimeoutError or DestinationDenied."""
@@ -145,48 +219,11 @@ class Dialer:
             raise
         return sock
 
-    def relay(self, connection: _Connection, inner: socket.socket, outer: socket.socket) -> Relay:
-        return Relay(inner, outer, self._buffer, lambda: self.ended(connection))
-
     def _report(self, address: str, destination: str, reason: str) -> None:
         denied = self._denied[address]
         if destination not in denied and len(denied) < MAX_REPORTS_PER_ENVIRONMENT:
             denied.add(destination)
             self._channel.send(Denied(address, destination, reason))
-
-
-class _Connection:
-    """One connection of an environment: being dialed, then relayed."""
-
-    def __init__(self, dialer: Dialer, address: str, inner: socket.socket) -> None:
-        self.address = address
-        self._dialer = dialer
-        self._inner = inner
-        self._relay: Relay | None = None
-        self._aborted = False
-        # The address of a socket accepted by TPROXY is the one that the function connected to.
-        dial = dialer.dial(address, inner.getsockname())
-        self._dial = asyncio.get_running_loop().create_task(dial, name=f"dial for {address}")
-        self._dial.add_done_callback(self._dialed)
-
-    def _dialed(self, dial: asyncio.Task[socket.socket]) -> None:
-        try:
-            outer = dial.result()
-        except (OSError, DestinationDenied, asyncio.CancelledError):
-            reset(self._inner)
-            self._dialer.ended(self)
-            return
-        self._relay = self._dialer.relay(self, self._inner, outer)
-        if self._aborted:
-            self._relay.abort()
-
-    def abort(self) -> None:
-        """End it with a reset to both sides, whatever it is doing."""
-        self._aborted = True
-        if self._relay is not None:
-            self._relay.abort()
-        else:
-            self._dial.cancel()
 
 
 def is_own_address(address: str) -> bool:

@@ -7,12 +7,13 @@ put off until nothing else waits.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
 from collections import deque
 
-from . import messages, ruleset
+from . import messages, resets, ruleset
 from .addresses import SLOTS, environment_address
 from .links import Links
 from .messages import Attach, Attached, AttachFailed, Detach, Failed, Ready
@@ -58,6 +59,8 @@ class Lab:
         for sock in sockets:
             if sock.type == stream:
                 sock.listen(BACKLOG)
+        with contextlib.suppress(OSError):  # a kernel without packet sockets: what a lost connection's write meets is then not recorded
+            sockets.append(resets.packet_socket())
         return sockets
 
     def serve(self) -> None:

@@ -13,6 +13,9 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
+from ...core.events import AnyNetworkEvent
+from ...core.fates import Fates
+
 CONTROL_FD = 3
 """The descriptor at which both processes find their control socket: the first after the standard three."""
 
@@ -49,7 +52,7 @@ class Detach(Message, frozen=True):
 
 
 class Ready(Message, frozen=True):
-    """From both, once. The lab's brings three descriptors, to be handed on in `Serve`."""
+    """From both, once. The lab's brings the descriptors to be handed on in `Serve`."""
 
 
 class Failed(Message, frozen=True):
@@ -59,7 +62,9 @@ class Failed(Message, frozen=True):
 
 
 class Serve(Message, frozen=True):
-    """To the dialer, first: listener for steered TCP, UDP socket and TCP listener of the name server, in this order. Answer: Ready."""
+    """To the dialer, first: listener for steered TCP, UDP socket and TCP listener of the name server, packet socket that sees the resets sent
+    to environments (where there can be one), in this order. Answer: Ready.
+    """
 
 
 class OwnPorts(Message, frozen=True):
@@ -82,7 +87,58 @@ class Denied(Message, frozen=True):
     reason: str
 
 
-AnyMessage = Attach | Attached | AttachFailed | Detach | Ready | Failed | Serve | OwnPorts | Forget | Denied
+class SetFates(Message, frozen=True):
+    """To the dialer: what becomes of connections in a freeze; replaces what was said before."""
+
+    fates: Fates
+
+
+class Hold(Message, frozen=True):
+    """To the dialer: the environment with this address is frozen; nothing passes any more. Answer: Held, unless Release comes first."""
+
+    address: str
+    number: int
+
+
+class Held(Message, frozen=True):
+    number: int
+
+
+class Release(Message, frozen=True):
+    """To the dialer: let everything pass that has not been lost; also calls off a Hold. Answer: Released."""
+
+    address: str
+    number: int
+
+
+class Released(Message, frozen=True):
+    number: int
+
+
+class Seen(Message, frozen=True):
+    """From the dialer: what became of connections. The events' `environment` is the environment's address."""
+
+    events: tuple[AnyNetworkEvent, ...]
+
+
+AnyMessage = (
+    Attach
+    | Attached
+    | AttachFailed
+    | Detach
+    | Ready
+    | Failed
+    | Serve
+    | OwnPorts
+    | Forget
+    | Denied
+    | SetFates
+    | Hold
+    | Held
+    | Release
+    | Released
+    | Seen
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(AnyMessage)

@@ -10,11 +10,13 @@ import asyncio
 import socket
 import struct
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from . import forward, names
+from .addresses import HOST_ADDRESS, HOST_NAMES
 from .names import BadQuery, Query
 
 IP_PKTINFO = 8
@@ -40,10 +42,18 @@ Endpoint = tuple[str, int]
 class NameServer:
     """Serves the two sockets, which it owns."""
 
-    def __init__(self, udp: socket.socket, tcp: socket.socket, resolv_conf: Path = Path("/etc/resolv.conf")) -> None:
+    def __init__(
+        self,
+        udp: socket.socket,
+        tcp: socket.socket,
+        resolv_conf: Path = Path("/etc/resolv.conf"),
+        on_answer: Callable[[str, str, Sequence[str]], None] = lambda _client, _name, _addresses: None,
+    ) -> None:
+        """`on_answer(client, name, addresses)`: told which IPv4 addresses an environment was given for a name, before it is."""
         self._loop = asyncio.get_running_loop()
         self._udp, self._tcp = udp, tcp
         self._resolv_conf = resolv_conf
+        self._on_answer = on_answer
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="lookup")
         self._under_way: Counter[str] = Counter()
         self._tcp_clients: Counter[str] = Counter()
@@ -85,7 +95,7 @@ class NameServer:
 
     async def _serve_udp(self, data: bytes, client: Endpoint, asked: bytes) -> None:
         try:
-            reply = await self._reply(data, by_udp=True)
+            reply = await self._reply(client[0], data, by_udp=True)
         finally:
             self._give_back(client[0])
         if reply is not None:
@@ -117,7 +127,7 @@ class NameServer:
             if not self._take(client):
                 return
             try:
-                reply = await self._reply(data, by_udp=False)
+                reply = await self._reply(client, data, by_udp=False)
             finally:
                 self._give_back(client)
             if reply is None:
@@ -138,19 +148,21 @@ class NameServer:
         if not self._under_way[client]:
             del self._under_way[client]
 
-    async def _reply(self, data: bytes, by_udp: bool) -> bytes | None:
+    async def _reply(self, client: str, data: bytes, by_udp: bool) -> bytes | None:
         try:
             query = names.understand(data)
         except BadQuery as bad:
             return bad.reply
         reply = names.lab_answer(query)
-        if reply is None and query.kind in ("A", "AAAA"):
-            reply = await self._look_up(query)
+        if reply is not None and query.name in HOST_NAMES:
+            self._on_answer(client, query.name, [HOST_ADDRESS])
+        elif reply is None and query.kind in ("A", "AAAA"):
+            reply = await self._look_up(client, query)
         elif reply is None:
             reply = await self._forward(query, data, by_udp)
         return names.fit(query, reply) if by_udp else reply
 
-    async def _look_up(self, query: Query) -> bytes:
+    async def _look_up(self, client: str, query: Query) -> bytes:
         if not names.may_be_looked_up(query):
             return names.failure(query, "NXDOMAIN")
         family = socket.AF_INET if query.kind == "A" else socket.AF_INET6
@@ -165,7 +177,10 @@ class NameServer:
             if error.errno in NO_SUCH_RECORD:
                 return names.answer(query, [])
             return names.failure(query, "NXDOMAIN" if error.errno in NO_SUCH_NAME else "SERVFAIL")
-        return names.answer(query, names.seen_from_environment(query.name, [str(entry[4][0]) for entry in found]))
+        seen = names.seen_from_environment(query.name, [str(entry[4][0]) for entry in found])
+        if query.kind == "A":
+            self._on_answer(client, query.name, seen)
+        return names.answer(query, seen)
 
     async def _forward(self, query: Query, data: bytes, by_udp: bool) -> bytes:
         servers = forward.nameservers(self._resolv_conf)

@@ -1,0 +1,352 @@
+"""Freezing the network of an environment, in the real kernel: what its connections meet afterwards.
+
+No processes are frozen here. The environment's sockets are the test's, which keeps still between `hold` and `release`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Literal
+
+import pytest
+
+from frostline.core.events import ConnectionClosed, ConnectionLost, ConnectionOpened, ConnectionRefused, FirstWriteAnswered, NetworkRestored
+from frostline.core.fates import Fate, Fates, parse
+from frostline.sandbox.router import HOST_ADDRESS
+from frostline.sandbox.router.relay import reset
+from tests.sandbox.router.conftest import Lab
+from tests.sandbox.router.test_egress import ask, connect
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's"),
+]
+
+TIMES = 30
+TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_CLOSE = 1, 8, 7
+
+End = Literal["fin", "rst"]
+
+
+class Pair:
+    """A connection: the function's end and the server's."""
+
+    def __init__(self, near: socket.socket, far: socket.socket) -> None:
+        self.near, self.far = near, far
+
+    @property
+    def state(self) -> int:
+        """What the environment's kernel holds of it."""
+        return self.near.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[0]
+
+    async def write(self, data: bytes = b"question") -> None:
+        await asyncio.get_running_loop().sock_sendall(self.near, data)
+
+    async def read(self, limit_s: float = 5) -> bytes:
+        return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.near, 100), limit_s)
+
+    async def answer(self) -> None:
+        """The server answers one question."""
+        loop = asyncio.get_running_loop()
+        assert await asyncio.wait_for(loop.sock_recv(self.far, 100), 5) == b"question"
+        await loop.sock_sendall(self.far, b"answer")
+
+    def end(self, how: End) -> None:
+        self.far.close() if how == "fin" else reset(self.far)
+
+    def close(self) -> None:
+        self.near.close()
+        self.far.close()
+
+
+class Listener:
+    def __init__(self, lab: Lab) -> None:
+        self._lab = lab
+        self._sock = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._sock.setblocking(False)
+        self.port: int = self._sock.getsockname()[1]
+        self._pairs: list[Pair] = []
+
+    async def pair(self) -> Pair:
+        near = await connect(self._lab.environments[0], self.port)
+        far, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(self._sock), 5)
+        far.setblocking(False)
+        self._pairs.append(Pair(near, far))
+        await self._lab.saw(ConnectionOpened, len(self._pairs))
+        return self._pairs[-1]
+
+    async def pairs(self, count: int = TIMES) -> list[Pair]:
+        return [await self.pair() for _ in range(count)]
+
+    def close(self) -> None:
+        for pair in self._pairs:
+            pair.close()
+        self._sock.close()
+
+
+@pytest.fixture
+async def listener(shared_lab: Lab) -> AsyncIterator[Listener]:
+    shared_lab.forget()
+    made = Listener(shared_lab)
+    yield made
+    made.close()
+    shared_lab.router.decide(Fates())
+
+
+NAME = "environment-0"
+
+
+async def write_and_read(pair: Pair) -> bytes | type[BaseException]:
+    try:
+        await pair.write()
+        return await pair.read(1)
+    except (OSError, TimeoutError) as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 2.0], ids=["at once", "2 s later"])
+@pytest.mark.parametrize("how", ["fin", "rst"])
+async def test_a_lost_end_is_answered_by_a_reset_whenever_the_first_write_comes(
+    shared_lab: Lab, listener: Listener, how: End, wait_s: float
+) -> None:
+    pairs = await listener.pairs()
+    await shared_lab.hold(NAME)
+    for pair in pairs:
+        pair.end(how)
+    await asyncio.sleep(0.05)
+    assert {pair.state for pair in pairs} == {TCP_ESTABLISHED}
+    await shared_lab.release(NAME)
+    await asyncio.sleep(wait_s)
+    assert {pair.state for pair in pairs} == {TCP_ESTABLISHED}, "nothing tells the environment before it writes"
+    assert [await write_and_read(pair) for pair in pairs] == [ConnectionResetError] * TIMES
+    closed = await shared_lab.saw(ConnectionClosed, TIMES)
+    assert {(event.by, event.how, event.frozen, event.reached) for event in closed} == {("peer", how, True, "never")}
+    assert len(await shared_lab.saw(ConnectionLost, TIMES)) == TIMES
+    answers = await shared_lab.saw(FirstWriteAnswered, TIMES)
+    assert {event.answer for event in answers} == {"rst"}
+    assert {event.connection for event in answers} == {event.connection for event in closed}
+    (restored,) = await shared_lab.saw(NetworkRestored)
+    assert (restored.fins + restored.resets, restored.lost, restored.drained) == (TIMES, TIMES, True)
+
+
+async def test_an_end_behind_data_is_lost_with_the_data(shared_lab: Lab, listener: Listener) -> None:
+    pairs = await listener.pairs(5)
+    await shared_lab.hold(NAME)
+    for pair in pairs:
+        pair.far.sendall(b"goodbye")
+        pair.end("fin")
+    await asyncio.sleep(0.05)
+    await shared_lab.release(NAME)
+    assert [await write_and_read(pair) for pair in pairs] == [ConnectionResetError] * 5
+
+
+@pytest.mark.parametrize(("how", "state"), [("fin", TCP_CLOSE_WAIT), ("rst", TCP_CLOSE)])
+async def test_fin_delivered_reaches_the_frozen_environments_kernel(shared_lab: Lab, listener: Listener, how: End, state: int) -> None:
+    shared_lab.router.decide(Fates(default="fin_delivered"))
+    pairs = await listener.pairs()
+    await shared_lab.hold(NAME)
+    for pair in pairs:
+        pair.end(how)
+    await until(lambda: {pair.state for pair in pairs} == {state})
+    await shared_lab.release(NAME)
+    closed = await shared_lab.saw(ConnectionClosed, TIMES)
+    assert {(event.by, event.how, event.frozen, event.reached) for event in closed} == {("peer", how, True, "at_once")}
+
+
+@pytest.mark.parametrize("fate", ["survive", "lost", "fin_delivered"])
+async def test_what_a_living_peer_sent_meanwhile_arrives(shared_lab: Lab, listener: Listener, fate: Fate) -> None:
+    shared_lab.router.decide(Fates(default=fate))
+    pairs = await listener.pairs(5)
+    await shared_lab.hold(NAME)
+    for pair in pairs:
+        pair.far.sendall(b"news")
+    if fate != "fin_delivered":
+        await asyncio.sleep(0.05)
+        for pair in pairs:
+            with pytest.raises(BlockingIOError):
+                pair.near.recv(1)
+    await shared_lab.release(NAME)
+    began = time.monotonic()
+    assert [await pair.read() for pair in pairs] == [b"news"] * 5
+    assert time.monotonic() - began < 0.15, "nothing waited for a retransmission"
+    for pair in pairs:
+        question = asyncio.create_task(pair.answer())  # noqa: TID251 - a test's
+        await pair.write()
+        assert await pair.read() == b"answer"
+        await question
+    assert {event.answer for event in await shared_lab.saw(FirstWriteAnswered, 5)} == {"data"}
+
+
+async def test_with_survive_an_end_arrives_after_the_thaw(shared_lab: Lab, listener: Listener) -> None:
+    shared_lab.router.decide(Fates(default="survive"))
+    pairs = await listener.pairs()
+    await shared_lab.hold(NAME)
+    for pair in pairs:
+        pair.end("fin")
+    await asyncio.sleep(0.05)
+    assert {pair.state for pair in pairs} == {TCP_ESTABLISHED}
+    await shared_lab.release(NAME)
+    assert [await pair.read() for pair in pairs] == [b""] * TIMES
+    assert {event.reached for event in await shared_lab.saw(ConnectionClosed, TIMES)} == {"after_thaw"}
+
+
+@pytest.mark.parametrize("wait_s", [0.0, 2.0], ids=["at once", "2 s later"])
+async def test_a_black_hole_swallows_everything_both_ways(shared_lab: Lab, listener: Listener, wait_s: float) -> None:
+    shared_lab.router.decide(Fates(default="blackhole"))
+    pairs = await listener.pairs()
+    await shared_lab.hold(NAME)
+    for pair in pairs[:10]:
+        pair.end("fin")
+    await shared_lab.release(NAME)
+    await asyncio.sleep(wait_s)
+    for pair in pairs[10:]:
+        pair.far.sendall(b"news")
+    answers = await asyncio.gather(*(write_and_read(pair) for pair in pairs))
+    assert answers == [TimeoutError] * TIMES
+    for pair in pairs[10:]:
+        with pytest.raises(BlockingIOError):
+            pair.far.recv(1)
+    fresh = await listener.pair()
+    question = asyncio.create_task(fresh.answer())  # noqa: TID251 - a test's
+    await fresh.write()
+    assert await fresh.read() == b"answer", "what is opened after the thaw is well"
+    await question
+    assert {event.answer for event in await shared_lab.saw(FirstWriteAnswered, TIMES)} == {"nothing"}
+
+
+async def test_fates_go_by_the_name_that_was_looked_up(shared_lab: Lab, listener: Listener) -> None:
+    shared_lab.router.decide(parse(["survive", f"host.docker.internal:{listener.port}=blackhole"]))
+    await ask(shared_lab.environments[0], "host.docker.internal")
+    pair = await listener.pair()
+    opened = (await shared_lab.saw(ConnectionOpened))[-1]
+    assert (opened.host, opened.address, opened.port, opened.fate) == ("host.docker.internal", HOST_ADDRESS, listener.port, "blackhole")
+    assert opened.local_port == pair.near.getsockname()[1]
+    await shared_lab.hold(NAME)
+    await shared_lab.release(NAME)
+    assert await write_and_read(pair) is TimeoutError
+
+
+async def test_healthy_connections_survive_sixty_freezes_under_load(shared_lab: Lab, listener: Listener) -> None:
+    shared_lab.router.decide(Fates(default="survive"))
+    pairs = await listener.pairs(4)
+    stop = asyncio.Event()
+
+    async def serve(pair: Pair) -> None:
+        while not stop.is_set():
+            await pair.answer()
+
+    async def call(pair: Pair) -> int:
+        count = 0
+        while not stop.is_set():
+            await pair.write()
+            assert await pair.read() == b"answer"
+            count += 1
+        return count
+
+    servers = [asyncio.create_task(serve(pair)) for pair in pairs]  # noqa: TID251 - a test's
+    callers = [asyncio.create_task(call(pair)) for pair in pairs]  # noqa: TID251 - a test's
+    for _ in range(60):
+        await shared_lab.hold(NAME)
+        await asyncio.sleep(0.005)
+        await shared_lab.release(NAME)
+        await asyncio.sleep(0.002)
+    stop.set()
+    assert min(await asyncio.gather(*callers)) > 60
+    for server in servers:
+        server.cancel()
+    await asyncio.gather(*servers, return_exceptions=True)
+    assert not [event for event in shared_lab.seen if isinstance(event, ConnectionClosed | ConnectionLost)]
+
+
+async def test_what_was_sent_before_the_freeze_reaches_the_server_during_it(shared_lab: Lab, listener: Listener) -> None:
+    pair = await listener.pair()
+    pair.near.send(b"last words")
+    await shared_lab.hold(NAME)
+    assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(pair.far, 100), 1) == b"last words"
+    pair.near.send(b"not from a frozen one")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(pair.far, 100), 0.1)
+    await shared_lab.release(NAME)
+    assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(pair.far, 100), 1) == b"not from a frozen one"
+
+
+async def test_a_server_that_reads_nothing_holds_up_a_freeze_no_longer_than_the_drain_limit(shared_lab: Lab, listener: Listener) -> None:
+    pair = await listener.pair()
+    await fill(pair)
+    began = time.monotonic()
+    await shared_lab.hold(NAME)
+    assert 0.2 < time.monotonic() - began < 2
+    await shared_lab.release(NAME)
+    assert not (await shared_lab.saw(NetworkRestored))[-1].drained
+
+
+async def test_keep_alive_probes_are_answered_in_a_freeze(shared_lab: Lab, listener: Listener) -> None:
+    """Go's sockets have them every 15 s, and are given up after nine: a frozen environment would lose every connection after 150 s."""
+    pair = await listener.pair()
+    pair.near.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 1)):
+        pair.near.setsockopt(socket.IPPROTO_TCP, option, value)
+    await shared_lab.hold(NAME)
+    await asyncio.sleep(3.5)
+    assert pair.state == TCP_ESTABLISHED
+    await shared_lab.release(NAME)
+    question = asyncio.create_task(pair.answer())  # noqa: TID251 - a test's
+    await pair.write()
+    assert await pair.read() == b"answer"
+    await question
+
+
+async def test_a_hold_that_is_called_off_is_not_answered_and_harms_nothing(shared_lab: Lab, listener: Listener) -> None:
+    pair, clogged = await listener.pair(), await listener.pair()
+    await fill(clogged)
+    held: list[bool] = []
+    for _ in range(20):
+        shared_lab.router.hold(NAME, lambda: held.append(True))
+        await shared_lab.release(NAME)
+    assert held == []
+    question = asyncio.create_task(pair.answer())  # noqa: TID251 - a test's
+    await pair.write()
+    assert await pair.read() == b"answer"
+    await question
+
+
+async def test_an_environment_that_goes_while_frozen_leaves_nothing(shared_lab: Lab, listener: Listener) -> None:
+    namespace = await shared_lab.environment("mayfly")
+    near = await connect(namespace, listener.port)
+    far, _ = await asyncio.get_running_loop().sock_accept(listener._sock)
+    far.setblocking(False)
+    await shared_lab.hold("mayfly")
+    shared_lab.router.detach("mayfly")
+    with pytest.raises(ConnectionResetError):
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(far, 1), 5)
+    near.close()
+    far.close()
+    await shared_lab.release("mayfly")
+
+
+async def test_a_destination_that_refuses_is_recorded(shared_lab: Lab, listener: Listener) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        with contextlib.suppress(ConnectionResetError):
+            (await connect(shared_lab.environments[0], port)).close()
+        (refused,) = await shared_lab.saw(ConnectionRefused)
+    assert (refused.port, refused.reason) == (port, "Connection refused")
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not true():  # noqa: ASYNC110 - a kernel's state, which nobody announces
+            await asyncio.sleep(0.001)
+
+
+async def fill(pair: Pair) -> None:
+    """Send until every buffer on the way is full: until nothing has fitted for a while."""
+    with contextlib.suppress(TimeoutError):
+        while True:
+            await asyncio.wait_for(asyncio.get_running_loop().sock_sendall(pair.near, bytes(1 << 20)), 0.2)
