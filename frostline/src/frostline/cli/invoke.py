@@ -64,7 +64,7 @@ def invoke(
     Exit status: 0 the function answered, 1 it failed or could not be invoked.
     """
     payload = _event(event)
-    if port is None and endpoint is None and Path(target).exists():
+    if port is None and endpoint is None and ("/" in target or Path(target).exists()):
         if asynchronous:
             raise Failure("--asynchronous needs a running `frostline up`: without one, nobody would run the event.")
         policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")

@@ -40,21 +40,19 @@ from ..core.fleet import Fleet
 from ..core.payload import Payload
 from ..core.policy import Policy
 from ..core.states import State
-from ..project import Deployment, Paths, Project, extension_environment, runtime_environment
-from ..sandbox.port import Blueprint, Level, Ports, ProcessSpec, Sandbox, SandboxError
+from ..project import Deployment, Project
+from ..sandbox.port import Level, Ports, Sandbox, SandboxError
 from ..story.writer import StoryWriter, level_record
 from .clock import Clock
 from .environments import Exchanges, Host
 from .invokers import FutureInvoker, Invoker, Invokers
+from .launching import blueprint, process_spec
 from .logs import LogLine, LogStore
 from .ring import Ladder, Ring
 from .tasks import spawn
 from .telemetry import TelemetryHub
 from .timers import Timers
 from .trace_ids import TraceIds
-
-FRAMED_RUNTIMES = ("python", "nodejs")
-"""Managed runtimes whose clients write framed log messages when `_LAMBDA_TELEMETRY_LOG_FD` is set, as on AWS."""
 
 STORY_FLUSH_S = 0.5
 STOP_TIMEOUT_S = 10.0
@@ -128,9 +126,12 @@ class ControlPlane:
             story = StoryWriter.create(self._story_path, version=__version__, started_at=self.clock.now(), level=level_record(level))
             self._story_flush = loop.call_later(STORY_FLUSH_S, self._flush_story, loop)
         fleet = Fleet(policy, Random(SystemRandom().getrandbits(64)))
-        timers = self._timers = Timers(loop, self.clock.now, lambda timer: self.ring.fire(timer))
+        timers = self._timers = Timers(loop, self.clock.now, self._fire)
         self._ring = Ring(fleet, self.clock, self._ladder(self._sandbox, timers), story)
         return level
+
+    def _fire(self, timer: str) -> None:
+        self.ring.fire(timer)
 
     async def close(self) -> None:
         """Shut every environment down within AWS's budgets, answer whoever waits, and leave nothing behind. Safe to call twice, also at once."""
@@ -316,18 +317,7 @@ class ControlPlane:
         deployment = self._revisions[effect.function, effect.revision]
         environment = effect.environment
         self.hosts[environment] = Host(environment, deployment, effect.log_stream, self.exchanges, self.ring.feed, self._before_events)
-        function, launch = deployment.function, deployment.launch
-        self.sandbox.start(
-            Blueprint(
-                environment=environment,
-                code=deployment.code,
-                layers=deployment.layers,
-                runtime=launch.runtime_dir,
-                extra_read_only=launch.read_only,
-                tmp_mb=function.ephemeral_mb,
-                memory_mb=function.memory_mb,
-            )
-        )
+        self.sandbox.start(blueprint(environment, deployment))
 
     def _start_process(self, effect: do.StartProcess) -> None:
         host = self.hosts[effect.environment]
@@ -340,28 +330,10 @@ class ControlPlane:
             self.sandbox.open_gate(effect.environment, effect.process)
 
     def _run(self, host: Host, process: str) -> None:
-        deployment, ports = host.deployment, host.ports
-        assert ports is not None
-        function, launch = deployment.function, deployment.launch
+        assert host.ports is not None
         seen = self.sandbox.paths(host.environment)
-        paths = Paths(task=seen.task, opt=seen.opt, runtime=seen.runtime, language=seen.language)
-        if process == "runtime":
-            argv = launch.command(paths)
-            variables = runtime_environment(function, launch, api=ports.api_address, log_stream=host.log_stream, paths=paths)
-        else:
-            argv = (f"{paths.opt}/extensions/{process.removeprefix('extension:')}",)
-            variables = extension_environment(function, api=ports.api_address, paths=paths)
-        self.sandbox.run(
-            host.environment,
-            ProcessSpec(
-                name=process,
-                argv=argv,
-                env=variables,
-                cwd=paths.task,
-                gate=process == "runtime" and launch.gate,
-                telemetry_log=process == "runtime" and function.runtime.startswith(FRAMED_RUNTIMES),
-            ),
-        )
+        spec = process_spec(process, host.deployment, seen, api=host.ports.api_address, log_stream=host.log_stream)
+        self.sandbox.run(host.environment, spec)
 
     def _open_gate(self, effect: do.OpenGate) -> None:
         host = self.hosts[effect.environment]

@@ -33,10 +33,10 @@ def load(source: Source, progress: Progress = lambda message: None) -> Project:
     path = Path(os.path.abspath(source.path))
     source = msgspec.structs.replace(source, path=path, cache=Path(os.path.abspath(source.cache)))
     check_variables(source.environment, "--env")
-    if not path.exists():
-        raise ProjectError(f"{source.path}: there is no such file or directory. Name a template, a folder, a zip or a file.")
-    template = _template_at(path, source)
     try:
+        if not path.exists():
+            raise ProjectError(f"{source.path}: there is no such file or directory. Name a template, a folder, a zip or a file.")
+        template = _template_at(path, source)
         project = _from_template(template, source, progress) if template else _from_code(path, source, progress)
     except OSError as error:
         raise ProjectError(f"{error.filename or path}: cannot be used ({error.strerror}).") from None
