@@ -11,7 +11,7 @@ import pytest
 from frostline.control import clock as clock_module
 from frostline.control.clock import Clock
 from frostline.control.invokers import FutureInvoker, Invokers
-from frostline.control.logs import MAX_LINES, LogLine, LogStore
+from frostline.control.logs import MAX_CHARACTERS, MAX_LINES, LogLine, LogStore
 from frostline.control.tasks import spawn
 from frostline.core.effects import StreamChunk, StreamEnd, StreamStart, Succeeded, Unavailable
 from frostline.core.payload import Payload
@@ -55,6 +55,15 @@ def test_a_full_log_group_forgets_its_oldest_lines_and_no_other_group_s() -> Non
     kept = store.lines("f")
     assert (len(kept), kept[0].text, kept[-1].text) == (MAX_LINES, "5", str(MAX_LINES + 4))
     assert len(store.lines("quiet")) == 1
+
+
+def test_a_log_group_is_bounded_by_what_is_in_its_lines_too() -> None:
+    store = LogStore()
+    for number in range(300):
+        store.add(line(str(number) + "x" * 200_000))
+    kept = store.lines("f")
+    assert kept[-1].text.startswith("299x")
+    assert MAX_CHARACTERS - 400_000 < sum(len(each.text) for each in kept) <= MAX_CHARACTERS
 
 
 def test_followers_hear_new_lines_until_they_stop() -> None:

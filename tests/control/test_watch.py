@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -163,3 +164,37 @@ def test_over_the_limit_of_watches_later_on_files_are_compared_from_then_on(
 def test_a_watcher_can_be_closed_twice(watcher: Watcher) -> None:
     watcher.close()
     watcher.close()
+
+
+def test_a_file_in_folders_that_are_not_there_yet_is_waited_for(folder: Path) -> None:
+    """`.aws-sam/build/template.yaml`, before the first build: nothing else of the project is compared instead."""
+    watcher = Watcher((folder / ".aws-sam" / "build" / "template.yaml", folder / "package"))
+    assert watcher.changed() and watcher._inotify is not None
+    (folder / "package" / "new.py").write_text("1")
+    assert watcher.changed() and not watcher.changed()
+    build = folder / ".aws-sam" / "build"
+    build.mkdir(parents=True)
+    watcher.changed()
+    (build / "template.yaml").write_text("1")
+    assert watcher.changed()
+    shutil.rmtree(folder / ".aws-sam")
+    assert watcher.changed()
+    build.mkdir(parents=True)
+    (build / "template.yaml").write_text("2")
+    assert watcher.changed()
+    watcher.close()
+
+
+def test_a_folder_that_is_still_in_use_when_it_is_removed_and_made_anew_is_watched(folder: Path, watcher: Watcher) -> None:
+    """As environments use it: as long as somebody holds the old one, the kernel does not say that it is gone."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        shutil.rmtree(folder)
+        assert watcher.changed()
+        folder.mkdir()
+        (folder / "app.py").write_text("2")
+        assert watcher.changed()
+        (folder / "app.py").write_text("3")
+        assert watcher.changed()
+    finally:
+        os.close(held)

@@ -166,7 +166,7 @@ def test_ctrl_c_at_any_moment_of_the_start(tmp_path: Path) -> None:
         while (left := processes(marker, marker)) and time.monotonic() < end:
             time.sleep(0.02)
         assert left == [], step
-        assert [path for path in (home / "tmp").rglob("run-*")] == [], step
+        assert list((home / "tmp").rglob("run-*")) == [], step
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:
@@ -206,7 +206,9 @@ def test_ctrl_c_while_invoking_without_a_server(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     command = [*FROSTLINE, "invoke", str(tmp_path / "app.py"), "--timeout", "30"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**surroundings(home), MARKER: home.name}, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**surroundings(home), MARKER: home.name}, start_new_session=True
+    )
     assert process.stderr is not None
     while b"START" not in (line := process.stderr.readline()):
         assert line, "it ended"
@@ -214,7 +216,7 @@ def test_ctrl_c_while_invoking_without_a_server(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode in (1, 130), "it did not answer"
     assert b"Traceback" not in said
-    assert [path for path in (home / "tmp").rglob("run-*")] == []
+    assert list((home / "tmp").rglob("run-*")) == []
 
 
 def test_a_story_tells_the_whole_run(tmp_path: Path) -> None:

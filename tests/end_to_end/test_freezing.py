@@ -100,3 +100,16 @@ def test_invocations_at_any_moment_of_a_freeze_are_served_by_the_same_environmen
             time.sleep(choose.choice((0, 0.0002, 0.0005, 0.001, 0.0015, 0.003, 0.006)))
         assert len(streams) == 1, "no race makes a new environment"
         assert answer.payload["served"] == 200
+
+
+def test_idle_environments_are_reclaimed_and_chaos_reclaims_all(tmp_path: Path) -> None:
+    options = ("--parameter", f"Runtime={RUNTIME}", "--idle-timeout", "300ms")
+    with up(tmp_path / "idle", FUNCTIONS / "freezing" / "template.yaml", *options) as server:
+        stream = server.invoke("echo").payload["stream"]
+        end = time.monotonic() + 10
+        while server.environments("echo"):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        assert server.invoke("echo").payload["stream"] != stream
+    with up(tmp_path / "chaos", FUNCTIONS / "freezing" / "template.yaml", *options[:2], "--chaos", "1") as server:
+        assert len({server.invoke("echo").payload["stream"] for _ in range(10)}) == 10

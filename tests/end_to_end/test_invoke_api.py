@@ -18,6 +18,10 @@ from .conftest import MakeProject
 from .running import MARKER, RUNTIME, Server, run_cli, up
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
+NOT_UTF_8 = (
+    "Could not parse request body into json: Could not parse payload into json: Invalid UTF-8 start byte 0x87\n"
+    " at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 3]"
+)
 PATH = "/2015-03-31/functions/{}/invocations"
 
 
@@ -60,8 +64,7 @@ def test_every_way_to_name_a_function(server: Server, name: str) -> None:
             {"FunctionName": "behave", "Payload": b"n\x87r\x9e\xe9\xb5\xd7I\xee\x9bmt"},
             "InvalidRequestContentException",
             400,
-            "Could not parse request body into json: Could not parse payload into json: Invalid UTF-8 start byte 0x87\n at [Source: REDACTED "
-            "(`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: 3]",
+            NOT_UTF_8,
         ),
         (
             {"FunctionName": "behave", "Payload": b'"' + b"a" * (7 << 20) + b'"'},

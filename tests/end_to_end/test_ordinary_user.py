@@ -89,7 +89,9 @@ def home_of(user_home: Path, name: str) -> Path:
 def server(user_home: Path, environment: dict[str, str], python: str) -> Iterator[Server]:
     home = home_of(user_home, "one")
     (home / "python").chmod(0o700)
-    with up(home, home / "python" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment) as running:
+    with up(
+        home, home / "python" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment
+    ) as running:
         yield running
 
 
@@ -114,7 +116,9 @@ def test_answers_are_the_same(server: Server) -> None:
 
 def test_frozen_and_thawed_as_often_as_it_takes(user_home: Path, environment: dict[str, str], python: str) -> None:
     home = home_of(user_home, "two")
-    with up(home, home / "freezing" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment) as server:
+    with up(
+        home, home / "freezing" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment
+    ) as server:
         before = server.invoke("ticker").payload
         server.until_state("ticker", "frozen")
         server.invoke("echo")
@@ -125,7 +129,9 @@ def test_frozen_and_thawed_as_often_as_it_takes(user_home: Path, environment: di
 
 def test_isolation_is_the_same(user_home: Path, environment: dict[str, str], python: str) -> None:
     home = home_of(user_home, "three")
-    with up(home, home / "isolation" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment) as server:
+    with up(
+        home, home / "isolation" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment
+    ) as server:
         tried = server.invoke("probe", {"do": "files", "paths": [str(home), str(home / "python")]}).payload
         assert {place for place, outcome in tried.items() if outcome == "done"} == {"own", "tmp is executable"}
         seen = server.invoke("probe", {"do": "seen", "paths": [str(home), "/etc/shadow"]}).payload
@@ -145,7 +151,9 @@ def test_isolation_is_the_same(user_home: Path, environment: dict[str, str], pyt
 
 def test_kill_9_leaves_nothing(user_home: Path, environment: dict[str, str], python: str) -> None:
     home = home_of(user_home, "four")
-    with up(home, home / "extensions" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment) as server:
+    with up(
+        home, home / "extensions" / "template.yaml", *OPTIONS, as_user=SETPRIV, program=(python, "-m", "frostline"), environment=environment
+    ) as server:
         assert server.invoke("observed").error is None
         server.until_state("observed", "frozen")
         server.process.kill()
@@ -159,6 +167,8 @@ def test_code_that_cannot_be_read_is_said_in_a_sentence(user_home: Path, environ
     secret.mkdir(mode=0o700)  # root's
     for target in (secret, secret / "app.py"):
         command = [*SETPRIV, python, *FROSTLINE[1:], "up", str(target), "--port", "0", "--handler", "app.handler", "--runtime", RUNTIME]
-        done = subprocess.run(command, env={**surroundings(home), **environment}, capture_output=True, text=True, timeout=LIMIT_S, cwd=home, check=False)
+        done = subprocess.run(
+            command, env={**surroundings(home), **environment}, capture_output=True, text=True, timeout=LIMIT_S, cwd=home, check=False
+        )
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("frostline: ") and "Traceback" not in done.stderr and str(target) in done.stderr

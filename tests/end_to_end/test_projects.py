@@ -248,3 +248,17 @@ def test_a_project_that_vanishes_keeps_the_server_alive(tmp_path: Path) -> None:
         write(folder, app_dot_py=ECHO.replace("1", "2"))
         answers = [server.invoke("gone").payload for _ in range(3)]
         assert answers[-1]["version"] == 2, (answers, server.errors)
+
+
+def test_a_build_that_appears_is_used(tmp_path: Path) -> None:
+    """`sam build` while Frostline runs: its output, newer than the sources, is what the next invocation runs."""
+    template = f"Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties: {{Handler: app.handler, CodeUri: src, Runtime: {RUNTIME}}}\n"
+    folder = write(tmp_path / "project", template_dot_yaml=template, src__app_dot_py=ECHO)
+    build = folder / ".aws-sam" / "build"
+    with up(tmp_path / "home", folder) as server:
+        assert server.invoke("F").payload["version"] == 1
+        for version in (2, 3):
+            write(build, F__app_dot_py=ECHO.replace("1", str(version)), template_dot_yaml=template.replace("src", "F"))
+            assert server.invoke("F").payload["version"] == version
+            shutil.rmtree(build.parent)
+            assert server.invoke("F").payload["version"] == 1

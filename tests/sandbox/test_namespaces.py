@@ -250,8 +250,8 @@ async def test_functions_reach_services_on_the_developers_machine(code: Path) ->
             environment = await driver.started(code, extra_read_only=INTERPRETER)
             script = f"import socket; print(socket.create_connection(('host.docker.internal', {port})).recv(100).decode(), end='')"
             driver.python(environment, script)
-            await driver.expect(environment, ProcessExited)
-            assert driver.text(environment) == "served\n" and served.is_set()
+            ended = await driver.expect(environment, ProcessExited)
+            assert (ended.status, driver.text(environment), served.is_set()) == (0, "served\n", True), ended
             await driver.destroy(environment)
     finally:
         await sandbox.close()

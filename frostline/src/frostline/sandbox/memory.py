@@ -88,6 +88,8 @@ class CgroupGauge:
         kills = self._kills()
         said = self._killed or kills > self._known_kills
         self._killed, self._known_kills = False, kills
+        if said:
+            self._asked_at = 0.0  # how much it was is asked next, and must not be what it was 100 ms ago
         return said
 
     def reset(self) -> None:
