@@ -6,6 +6,7 @@ run removes the folder and the cgroups that it names.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -33,7 +34,11 @@ class RunDirectory:
         self.id = secrets.token_hex(4)
         self.path = self.parent / f"{RUN_PREFIX}{self.id}"
         try:
-            self.path.mkdir(mode=0o700)
+            try:
+                self.path.mkdir(mode=0o700)
+            except FileNotFoundError:  # another run, the last one, has just taken the parent away
+                self.parent.mkdir(mode=0o700, exist_ok=True)
+                self.path.mkdir(mode=0o700)
             # Locked before it has its name, so that no sweep can find it unlocked.
             unlocked = self.path / "lock.new"
             self.lock = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -53,6 +58,8 @@ class RunDirectory:
     def remove(self) -> None:
         """Delete the folder and let go of the lock. Safe to call twice."""
         shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):  # another run is there
+            self.parent.rmdir()
         if self.lock >= 0:
             os.close(self.lock)
             self.lock = -1
@@ -78,6 +85,9 @@ def sweep(parent: Path | None = None) -> list[str]:
             continue
         finally:
             os.close(lock)
+    if swept:
+        with contextlib.suppress(OSError):
+            (parent or _parent()).rmdir()
     return swept
 
 

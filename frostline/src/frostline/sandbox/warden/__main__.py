@@ -6,6 +6,7 @@ are answered in order; a request names its answer. Whatever happens to Frostline
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -311,6 +312,8 @@ class Warden:
 
             sc.umount2(f"{self._run}/base", sc.MNT_DETACH)
         _remove_tree(self._run)
+        with contextlib.suppress(OSError):  # another run is there
+            os.rmdir(os.path.dirname(self._run))
 
 
 def _remove_tree(path: str) -> None:
