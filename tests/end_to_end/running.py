@@ -141,12 +141,13 @@ class Server:
         return [one for one in found if function in (None, one["function"]) and one["state"] not in ("starting", "prepared")]
 
     def until_state(self, function: str, state: str, limit_s: float = LIMIT_S) -> dict[str, Any]:
-        """The function's only environment, once it is in this state; nothing prints that, so it is asked for."""
+        """An environment of the function in this state, as soon as there is one (for `busy`) or all are; nothing prints that, so it is asked for."""
         end = time.monotonic() + limit_s
         while time.monotonic() < end:
-            found = self.environments(function)
-            if len(found) == 1 and found[0]["state"] == state:
-                return found[0]
+            states = self.environments(function)
+            there = [one for one in states if one["state"] == state]
+            if there and (state == "busy" or len(there) == len(states)):
+                return there[0]
             time.sleep(0.005)
         raise AssertionError(f"{function} has no environment that is {state}: {self.environments()}")
 
@@ -292,7 +293,8 @@ def cgroups(run: str) -> list[str]:
 
 def files(home: Path) -> list[str]:
     """What is below the temporary directory, but for the folder in which each run has its own."""
-    return [str(path) for path in (home / "tmp").rglob("*") if path.parent != home / "tmp" or not path.name.startswith("frostline-")]
+    found = [os.path.join(folder, name) for folder, folders, names in os.walk(home / "tmp") for name in (*folders, *names)]
+    return [path for path in found if os.path.dirname(path) != str(home / "tmp") or not os.path.basename(path).startswith("frostline-")]
 
 
 def run_cli(

@@ -213,6 +213,8 @@ class Environment:
         if self._freezer is None or self.head is None:
             self.report(EnvironmentFreezeFailed(self.id, "the environment has ended"))
             return
+        if self.gauge is not None:
+            self.gauge.look_away()
         self._stopped = True
         self._asked = "freeze"
         self._freezer.freeze()

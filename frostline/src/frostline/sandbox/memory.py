@@ -34,6 +34,9 @@ class Gauge(Protocol):
     def ran_out(self) -> bool:
         """Whether a process was killed for memory since this was last asked."""
 
+    def look_away(self) -> None:
+        """Whoever was killed for memory until now is not why somebody dies later."""
+
     def reset(self) -> None:
         """No process is left: what the next ones may use begins anew."""
 
@@ -91,6 +94,9 @@ class CgroupGauge:
         if said:
             self._asked_at = 0.0  # how much it was is asked next, and must not be what it was 100 ms ago
         return said
+
+    def look_away(self) -> None:
+        self._killed, self._known_kills = False, self._kills()
 
     def reset(self) -> None:
         # The level has gone up with the files, and these can have gone since.
@@ -189,6 +195,9 @@ class ProcessGauge:
 
     def ran_out(self) -> bool:
         return False
+
+    def look_away(self) -> None:
+        return
 
     def reset(self) -> None:
         return
