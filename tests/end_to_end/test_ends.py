@@ -45,7 +45,7 @@ def begin(server: Server, pool: ThreadPoolExecutor) -> Any:
     return running
 
 
-@pytest.mark.parametrize("how", ["Ctrl-C", "SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGHUP"])
 def test_an_idle_server_ends_at_once(tmp_path: Path, how: str) -> None:
     with up(tmp_path, TEMPLATE, *OPTIONS) as server:
         server.invoke("echo")
@@ -149,7 +149,7 @@ def test_what_is_left_when_everything_was_killed_at_once_is_swept_by_the_next_ru
 
 def test_ctrl_c_at_any_moment_of_the_start(tmp_path: Path) -> None:
     """Before the first line, while the sandbox is opened, after it: never a traceback, and never anything left."""
-    for step in range(12):
+    for step in range(8):
         home = tmp_path / str(step)
         home.mkdir()
         marker = f"start{step}-{os.getpid()}"
@@ -157,7 +157,7 @@ def test_ctrl_c_at_any_moment_of_the_start(tmp_path: Path) -> None:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**surroundings(home), MARKER: marker}, start_new_session=True
         )
-        time.sleep(0.06 * (step + 1))
+        time.sleep(0.09 * (step + 1))
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=LIMIT_S)
         assert b"/frostline/" not in said.partition(b"Traceback")[2], (step, said.decode())  # Python's own start is not ours
