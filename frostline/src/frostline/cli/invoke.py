@@ -20,7 +20,7 @@ from ..core.policy import Policy
 from ..project import Project
 from ..wire.invoke_api import MAX_REQUEST
 from ..wire.payload_json import payload_error
-from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
+from .options import DEFAULT_PORT, Failure, chosen_fates, policy_options, project_options, source, take_policy
 from .running import load_project, opener, run
 from .terminal import Printer
 
@@ -67,9 +67,8 @@ def invoke(
     if port is None and endpoint is None and ("/" in target or Path(target).exists()):
         if asynchronous:
             raise Failure("--asynchronous needs a running `frostline up`: without one, nobody would run the event.")
-        policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
         sandbox = opener(freeze, chosen_fates(fates, freeze))
-        chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names} | {"spares": 0})
+        chosen = take_policy(options, freeze, spares=0)
         project = load_project(source(target, **options))
         name = _choose(project, function)
         answer = run(_once(project, name, payload, chosen, sandbox, Path(story) if story else None, as_json=as_json))

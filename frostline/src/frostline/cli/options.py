@@ -12,7 +12,7 @@ import click
 from ..core.fates import FATES, Fates
 from ..core.fates import parse as parse_fates
 from ..core.policy import Policy
-from ..project import ProjectError, Source
+from ..project import Source
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -190,6 +190,12 @@ def policy(*, freeze: str, freeze_delay: float, idle_timeout: float, chaos: floa
     )
 
 
+def take_policy(options: dict[str, Any], freeze: str, **instead: Any) -> Policy:
+    """The policy, with its options taken out of a command's `options`, and some of them replaced."""
+    names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
+    return policy(freeze=freeze, **{name: options.pop(name) for name in names} | instead)
+
+
 def chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
     """The fates as the options say them."""
     try:
@@ -201,8 +207,3 @@ def chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
             f"connections meet a fate with --freeze network only, and this is --freeze {freeze}.", param_hint="'--fate'"
         )
     return parsed
-
-
-def failure(error: ProjectError) -> Failure:
-    """A project's error as the command's."""
-    return Failure(error.message)

@@ -17,7 +17,7 @@ from ..control.service import Service
 from ..core.policy import Policy
 from ..project import Project
 from .banner import banner
-from .options import DEFAULT_PORT, Failure, chosen_fates, policy, policy_options, project_options, source
+from .options import DEFAULT_PORT, Failure, chosen_fates, policy_options, project_options, source, take_policy
 from .outlet import Outlet
 from .running import load_project, opener, run
 from .terminal import Printer, colours
@@ -55,8 +55,7 @@ def up(
     The project is a SAM template, a folder (with or without a template), a zip, or a single file. boto3, the AWS CLI and every other SDK
     can invoke its functions with the printed endpoint. An edit is served by the next invocation.
     """
-    policy_names = ("freeze_delay", "idle_timeout", "chaos", "spares", "retry_delay")
-    chosen = policy(freeze=freeze, **{name: options.pop(name) for name in policy_names})
+    chosen = take_policy(options, freeze)
     sandbox = opener(freeze, chosen_fates(fates, freeze))
     project = load_project(source(path, **options))
     recording = Path(story) if story else None
