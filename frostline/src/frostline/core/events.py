@@ -144,8 +144,30 @@ class ConnectionOpened(NetworkEvent, frozen=True, kw_only=True):
     port: int
     local_port: int
     fate: Fate
+    middlebox: str | None = None
+    """What forgets idle connections on the path, as it was asked for (`nat-gateway`, ...); None for nothing."""
+    dialed_s: float = 0.0
+    """How long it took until the destination had answered."""
     request_id: str | None = None
     """The invocation that was running, if one was."""
+
+
+class ConnectionTraffic(NetworkEvent, frozen=True, kw_only=True):
+    """A burst of bytes on a connection: from `at` until `until` no direction was quiet for long (see `sandbox.router`)."""
+
+    connection: int
+    until: float
+    sent: int
+    """Bytes from the environment within the burst."""
+    received: int
+    """Bytes from the peer."""
+    kind: Literal["data", "ping", "ping_ack"] = "data"
+    """`ping`, `ping_ack`: a single HTTP/2 PING frame that went over the connection in the clear (RFC 9113, 6.7); `sent` or `received` says in which
+    direction. Within TLS everything is `data`."""
+    while_frozen: bool = False
+    """It came from the peer while the environment was frozen, and waited in the router; `at` is when it came, `until` when the thaw let it on."""
+    request_id: str | None = None
+    """The invocation that was running at `at`."""
 
 
 class ConnectionRefused(NetworkEvent, frozen=True, kw_only=True):
@@ -163,7 +185,7 @@ class ConnectionClosed(NetworkEvent, frozen=True, kw_only=True):
     """One side closed a connection: the first FIN or RST, whichever side it came from."""
 
     connection: int
-    by: Literal["environment", "peer"]
+    by: Literal["environment", "peer", "middlebox"]
     how: Literal["fin", "rst"]
     frozen: bool
     """It fell into a freeze."""
@@ -175,7 +197,20 @@ class ConnectionClosed(NetworkEvent, frozen=True, kw_only=True):
     """Bytes from the peer."""
     last_sent_at: float | None = None
     last_received_at: float | None = None
+    retransmitted: int = 0
+    """Segments that the router had to send again to the peer (TCP_INFO)."""
     request_id: str | None = None
+
+
+class PathExpired(NetworkEvent, frozen=True, kw_only=True):
+    """A middlebox forgot a connection that had been idle for as long as it remembers; neither end was asked."""
+
+    connection: int
+    middlebox: str
+    idle_s: float
+    """Its limit."""
+    then: Literal["rst", "fin", "silence"]
+    """What it does: `fin` tells both ends now; `rst` answers whoever sends next; `silence` drops what is sent."""
 
 
 class ConnectionLost(NetworkEvent, frozen=True, kw_only=True):
@@ -183,6 +218,9 @@ class ConnectionLost(NetworkEvent, frozen=True, kw_only=True):
 
     connection: int
     fate: Literal["lost", "blackhole"]
+    ended_at: float | None = None
+    """When the peer, or a middlebox, ended it."""
+    by: Literal["peer", "middlebox"] = "peer"
 
 
 class FirstWriteAnswered(NetworkEvent, frozen=True, kw_only=True):
@@ -193,6 +231,8 @@ class FirstWriteAnswered(NetworkEvent, frozen=True, kw_only=True):
     """`nothing`: not within a second. `rst` also where the first thing sent was the environment's own end of the connection."""
     after_s: float | None = None
     """How long the answer took; None where only the answer was seen."""
+    idle_s: float | None = None
+    """How long the connection had been idle before, frozen time included."""
     request_id: str | None = None
 
 
@@ -220,7 +260,15 @@ class ConnectionsUnrecorded(NetworkEvent, frozen=True, kw_only=True):
 
 
 AnyNetworkEvent = (
-    ConnectionOpened | ConnectionRefused | ConnectionClosed | ConnectionLost | FirstWriteAnswered | NetworkRestored | ConnectionsUnrecorded
+    ConnectionOpened
+    | ConnectionRefused
+    | ConnectionTraffic
+    | ConnectionClosed
+    | PathExpired
+    | ConnectionLost
+    | FirstWriteAnswered
+    | NetworkRestored
+    | ConnectionsUnrecorded
 )
 
 
