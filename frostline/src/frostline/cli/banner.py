@@ -45,6 +45,12 @@ def sample_event(functions: Sequence[Function]) -> str:
     return functions[0].name if functions else "NAME"
 
 
+def notes(project: Project, level: Level) -> list[str]:
+    """What a person should know about the machine and the project, each sentence once."""
+    launches = [note for deployment in project.functions for note in deployment.launch.notes]
+    return list(dict.fromkeys([*level.notes, *project.notes, *launches]))
+
+
 def banner(project: Project, functions: Sequence[Function], level: Level, endpoint: str, *, port: int, default_port: int) -> str:
     """The whole block."""
     rows: list[tuple[str, list[str]]] = [("Endpoint", [endpoint])]
@@ -53,11 +59,10 @@ def banner(project: Project, functions: Sequence[Function], level: Level, endpoi
     rows.append(("Project", [_shown(project.origin)]))
     rows.append(("Freezes", level_lines(level)[:1]))
     rows.append(("Sandbox", level_lines(level)[1:]))
-    notes = [*level.notes, *project.notes, *(f"{refused.name} cannot be run: {refused.message}" for refused in project.refused)]
-    notes += [note for deployment in project.functions for note in deployment.launch.notes]
-    notes = list(dict.fromkeys(notes))
-    if notes:
-        rows.append(("Note" if len(notes) == 1 else "Notes", notes))
+    remarks = notes(project, level)
+    remarks += [f"{refused.name} cannot be run: {refused.message}" for refused in project.refused]
+    if remarks:
+        rows.append(("Note" if len(remarks) == 1 else "Notes", remarks))
     at = "" if port == default_port else f" --port {port}"
     if endpoint != f"http://127.0.0.1:{port}":
         at = f" --endpoint {endpoint}"

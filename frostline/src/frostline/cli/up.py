@@ -16,7 +16,7 @@ from ..control.plane import ControlPlane, OpenSandbox
 from ..control.service import Service
 from ..core.policy import Policy
 from ..project import Project
-from .banner import banner
+from .banner import banner, notes
 from .options import DEFAULT_PORT, Failure, chosen_fates, policy_options, project_options, source, take_policy
 from .outlet import Outlet
 from .running import load_project, opener, run
@@ -96,7 +96,14 @@ async def _serve(
         endpoint = f"http://{'[' + host + ']' if ':' in host else host}:{bound}"
         functions = list(service.functions.values())
         if as_json:
-            started = {"endpoint": endpoint, "port": bound, "functions": [f.name for f in functions], "level": msgspec.to_builtins(level)}
+            started = {
+                "endpoint": endpoint,
+                "port": bound,
+                "functions": [f.name for f in functions],
+                "refused": [{"name": refused.name, "message": refused.message} for refused in project.refused],
+                "level": msgspec.to_builtins(level),
+                "notes": list(notes(project, level)),
+            }
             click.echo(msgspec.json.encode(started).decode())
         else:
             click.echo(banner(project, functions, level, endpoint, port=bound, default_port=DEFAULT_PORT), color=colours())
