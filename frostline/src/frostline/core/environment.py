@@ -106,6 +106,8 @@ class Environment:
         self._narrator = Narrator(environment_id, function, log_stream)
         self._history: deque[tuple[float, State, State, Cause]] = deque(maxlen=HISTORY)
         self._memory_peak_mb: int | None = None
+        self._ahead_s = 0.0
+        """By how much its own clocks are ahead: what it is told in epoch time must be so much later."""
         self._shutdown: ShutdownSequence | None = None
         self._gated = False
         #: To be stopped as soon as it has thawed, so that its extensions can be told.
@@ -192,6 +194,10 @@ class Environment:
     def sampled(self, peak_mb: int) -> None:
         """The environment's peak memory use changed."""
         self._memory_peak_mb = peak_mb
+
+    def warped(self, ahead_s: float) -> None:
+        """Its clocks were moved, and are this far ahead of ours."""
+        self._ahead_s = ahead_s
 
     # Start and init ----------------------------------------------------------------------------------------------------------------------
 
@@ -478,7 +484,7 @@ class Environment:
         arrived = invocation.arrived
         return NextInvocation(
             request_id=arrived.request_id,
-            deadline_ms=int(self._deadline * 1000),
+            deadline_ms=int((self._deadline + self._ahead_s) * 1000),
             function_arn=f"{self.function.arn}:$LATEST" if arrived.qualified else self.function.arn,
             payload=arrived.payload,
             trace_id=arrived.trace_id,

@@ -4,6 +4,8 @@ Every change of state begins with one of these, handed to `Fleet.handle(event, n
 them. They are what a story records, so a field renamed here is a new schema version (`story.records.SCHEMA`).
 
 An *exchange* is one HTTP request from inside an environment (`GET /next`, `POST /response`, ...) that waits for its answer; the control plane numbers them.
+
+Longer than 400 lines because it is one list: all that can happen.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from .conditions import Conditions
 from .fates import Fate
 from .function import Function
 from .payload import EMPTY, Payload
@@ -102,6 +105,36 @@ class EnvironmentFreezeFailed(SandboxEvent, frozen=True):
     reason: str
 
 
+class ProcessClock(Struct, frozen=True, kw_only=True):
+    """What a time warp came to in one process."""
+
+    pid: int
+    """The machine's number for it."""
+    name: str
+    """As in proc_pid_comm(5): the first 15 characters of its program's or main thread's name."""
+    moved: bool
+    """Its clocks were moved, and its timers with them."""
+    note: str = ""
+    """Why not; or what was not moved with its clocks. For a person."""
+
+
+class EnvironmentWarped(SandboxEvent, frozen=True, kw_only=True):
+    """The environment's clocks were moved on while it was frozen: the deadlines that it is told are later by as much."""
+
+    seconds: float
+    """By how much, this time."""
+    ahead_s: float = 0.0
+    """How far the environment's clocks are ahead of the machine's now: what it is told in epoch time, such as its deadline, has to be so much later."""
+    processes: tuple[ProcessClock, ...] = ()
+    error: str = ""
+    """Why no clock was moved at all. For a person."""
+
+    @property
+    def complete(self) -> bool:
+        """Every process of the environment sees that the time has passed."""
+        return not self.error and all(process.moved and not process.note for process in self.processes)
+
+
 class EnvironmentThawed(SandboxEvent, frozen=True):
     pass
 
@@ -131,6 +164,17 @@ class NetworkEvent(SandboxEvent, frozen=True, kw_only=True):
     """
 
     at: float
+
+
+class ConditionsChanged(NetworkEvent, frozen=True, kw_only=True):
+    """Somebody chose other fates or middleboxes while functions run. A freeze that has begun ends as it was to where a connection's end has fallen
+    into it already, and where `fin_delivered` was or is its fate.
+    """
+
+    environment: str = ""
+    """The one that they are for; nothing where they are for all that have none of their own."""
+    conditions: Conditions | None
+    """None: the environment has none of its own any more."""
 
 
 class ConnectionOpened(NetworkEvent, frozen=True, kw_only=True):
@@ -224,7 +268,7 @@ class ConnectionLost(NetworkEvent, frozen=True, kw_only=True):
 
 
 class FirstWriteAnswered(NetworkEvent, frozen=True, kw_only=True):
-    """What an environment got for the first thing it sent after a thaw, on a connection that is older than the freeze."""
+    """What an environment got for the first thing it sent after a thaw, on a connection that is older than the freeze; or after its path expired."""
 
     connection: int
     answer: Literal["data", "fin", "rst", "nothing"]
@@ -260,7 +304,8 @@ class ConnectionsUnrecorded(NetworkEvent, frozen=True, kw_only=True):
 
 
 AnyNetworkEvent = (
-    ConnectionOpened
+    ConditionsChanged
+    | ConnectionOpened
     | ConnectionRefused
     | ConnectionTraffic
     | ConnectionClosed

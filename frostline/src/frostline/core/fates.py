@@ -12,18 +12,16 @@ A fate decides what the environment finds after the thaw, so that it does not de
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address
 from typing import Literal, cast, get_args
 
 from msgspec import Struct
 
+from .destinations import parse_destination, rule_for, written
+
 Fate = Literal["survive", "fin_delivered", "lost", "blackhole"]
 FATES: tuple[str, ...] = get_args(Fate)
 DEFAULT_FATE: Fate = "lost"
-
-_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 
 
 class FateRule(Struct, frozen=True, kw_only=True):
@@ -43,15 +41,13 @@ class Fates(Struct, frozen=True, kw_only=True):
     rules: tuple[FateRule, ...] = ()
 
     def of(self, hosts: Sequence[str], port: int) -> Fate:
-        """The fate of a connection to a host that is known by these names and addresses.
+        """The fate of a connection to a host that is known by these names and addresses (see `destinations.rule_for`)."""
+        rule = rule_for(self.rules, hosts, port)
+        return self.default if rule is None else rule.fate
 
-        A rule with a port goes before one without; among equals the last one given counts, as with repeated options.
-        """
-        for with_port in (True, False):
-            for rule in reversed(self.rules):
-                if (rule.port is not None) == with_port and rule.port in (None, port) and rule.host in hosts:
-                    return rule.fate
-        return self.default
+    def texts(self) -> list[str]:
+        """As a user writes them: `parse` makes the same of it."""
+        return [self.default, *(f"{written(rule)}={rule.fate}" for rule in self.rules)]
 
 
 def parse(texts: Iterable[str]) -> Fates:
@@ -67,27 +63,8 @@ def parse(texts: Iterable[str]) -> Fates:
             raise ValueError(f"{fate!r} is not a fate. There are {', '.join(FATES[:-1])} and {FATES[-1]}.")
         chosen = cast("Fate", fate)
         if separator:
-            rules.append(_rule(destination, chosen))
+            host, port = parse_destination(destination, "FATE")
+            rules.append(FateRule(host=host, port=port, fate=chosen))
         else:
             default = chosen
     return Fates(default=default, rules=tuple(rules))
-
-
-def _rule(destination: str, fate: Fate) -> FateRule:
-    host, separator, port = destination.strip().lower().rpartition(":")
-    if not separator:
-        host, port = port, ""
-    elif not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-        raise ValueError(f"{port!r} in {destination!r} is not a port. Write HOST:PORT=FATE, with a port from 1 to 65535.")
-    host = host.rstrip(".")
-    if not _is_address(host) and _NAME.fullmatch(host) is None:
-        raise ValueError(f"{destination!r} is not a destination. Write HOST=FATE or HOST:PORT=FATE, with a name or an IPv4 address.")
-    return FateRule(host=host, port=int(port) if port else None, fate=fate)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        IPv4Address(host)
-    except ValueError:
-        return False
-    return True

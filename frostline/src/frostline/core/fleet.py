@@ -27,6 +27,7 @@ from .events import (
     EnvironmentStarted,
     EnvironmentStartFailed,
     EnvironmentThawed,
+    EnvironmentWarped,
     Event,
     ExchangeClosed,
     ExtensionExitFailed,
@@ -127,6 +128,8 @@ class Fleet:
                 environment.frozen(now, out)
             case EnvironmentThawed():
                 environment.thawed(now, out)
+            case EnvironmentWarped():
+                environment.warped(event.ahead_s)
             case RuntimeResponseChunk():
                 environment.response_chunk(event, now, out)
             case RuntimeResponseStarted():
