@@ -1,13 +1,19 @@
-"""Frostline's own calls under `/_frostline/`: logs and environments, for its command line."""
+"""Frostline's own calls under `/_frostline/`: logs and environments, for its command line, and what connections meet."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
+
+import pytest
+from msgspec import structs
 
 from frostline.control import invoke_server
+from frostline.core.events import ConditionsChanged
 from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
+from frostline.testing.fake_sandbox import LEVEL
 from frostline.testing.http_client import request
 from tests.control.rig import Rig, eventually
 
@@ -118,6 +124,82 @@ async def test_environments_are_shown_with_their_states(rig: Rig) -> None:
     assert (shown["environment"], shown["function"], shown["state"]) == (environment, "f", "frozen")
     assert shown["logStream"].endswith(environment)
     assert shown["since"] > 1e9
+
+
+FREEZES = structs.replace(LEVEL, egress=True, network_freezes=True)
+
+
+async def change(rig: Rig, method: str, body: object = None, query: str = "") -> tuple[int, Any]:
+    answer = await rig.http(method, f"/_frostline/network{query}", body=b"" if body is None else json.dumps(body).encode())
+    return answer.status, answer.json()
+
+
+async def test_what_connections_meet_is_changed_for_all(rig: Rig) -> None:
+    rig.sandbox.level = FREEZES
+    await rig.start()
+    before = {"freezes": True, "fates": ["lost"], "middleboxes": [], "environments": {}}
+    assert await change(rig, "GET") == (200, before)
+    after = {**before, "fates": ["survive", "redis:6379=blackhole"], "middleboxes": ["api=alb"]}
+    asked = {"fates": ["survive", "redis:6379=blackhole"], "middleboxes": ["api=alb"]}
+    assert await change(rig, "PUT", asked) == (200, after)
+    assert await change(rig, "POST", {"middleboxes": ["idle=30,then=rst"]}) == (200, {**after, "middleboxes": ["idle=30,then=rst"]})
+    assert await change(rig, "GET") == (200, {**after, "middleboxes": ["idle=30,then=rst"]})
+    assert rig.sandbox.conditions[None].fates.of(["redis"], 6379) == "blackhole"
+    changed = [event for event in rig.witness.events if isinstance(event, ConditionsChanged)]
+    assert [(event.environment, event.conditions) for event in changed][-1] == ("", rig.sandbox.conditions[None])
+
+
+async def test_what_one_environments_connections_meet_is_changed_and_taken_back(rig: Rig) -> None:
+    rig.sandbox.level = FREEZES
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start()
+    await rig.invoke(1)
+    (environment,) = rig.sandbox.environments
+    query = f"?environment={environment}"
+    await change(rig, "PUT", {"middleboxes": ["nlb"]})
+    status, shown = await change(rig, "PUT", {"fates": ["survive"]}, query)
+    assert (status, shown["fates"], shown["environments"]) == (200, ["lost"], {environment: {"fates": ["survive"], "middleboxes": ["nlb"]}})
+    status, shown = await change(rig, "DELETE", None, query)
+    assert (status, shown["environments"]) == (200, {})
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "body", "status", "said"),
+    [
+        ("PUT", "", {"fates": ["dead"]}, 400, "'dead' is not a fate. There are survive, fin_delivered, lost and blackhole."),
+        ("PUT", "", {"middleboxes": ["elb"]}, 400, "'elb' is not a middlebox."),
+        ("PUT", "", {"fate": ["lost"]}, 400, "Object contains unknown field `fate`"),
+        ("PUT", "", {"fates": "lost"}, 400, "Expected `array | null`, got `str`"),
+        ("PUT", "", None, 400, "The body is not what it should be"),
+        ("PUT", "?environment=nobody", {"fates": ["lost"]}, 404, "There is no environment 'nobody'"),
+    ],
+)
+async def test_conditions_that_are_none_are_explained_and_change_nothing(
+    rig: Rig, method: str, query: str, body: object, status: int, said: str
+) -> None:
+    rig.sandbox.level = FREEZES
+    await rig.start()
+    answered, problem = await change(rig, method, body, query)
+    assert (answered, said in problem["errorMessage"]) == (status, True), problem
+    assert rig.sandbox.conditions == {}
+
+
+async def test_fates_and_middleboxes_are_refused_where_they_would_mean_nothing(rig: Rig) -> None:
+    await rig.start()
+    assert (await change(rig, "PUT", {"fates": ["survive"]}))[0] == 409
+    assert (await change(rig, "PUT", {"middleboxes": ["alb"]}))[0] == 409
+    assert (await rig.http("DELETE", "/_frostline/network")).status == 405
+
+
+async def test_what_a_person_should_know_of_an_environment_is_said_with_its_functions_name(rig: Rig) -> None:
+    rig.sandbox.programs["runtime"] = runtime(speaking)
+    await rig.start()
+    await rig.invoke(1)
+    (environment,) = rig.sandbox.environments
+    rig.sandbox.on_note(environment, "it did.")
+    rig.sandbox.on_note(None, "The router is gone.")
+    assert rig.notes[-2:] == ["f: it did.", "The router is gone."]
+    assert rig.sandbox.observed == (rig.plane.clock.offset, False)
 
 
 async def test_what_is_not_there_is_404(rig: Rig) -> None:

@@ -16,12 +16,15 @@ from frostline.core.events import (
     EnvironmentFrozen,
     EnvironmentGone,
     EnvironmentThawed,
+    EnvironmentWarped,
     NetworkRestored,
+    PathExpired,
     ProcessesKilled,
     ProcessExited,
     SandboxEvent,
 )
 from frostline.core.fates import Fates
+from frostline.core.middlebox import parse
 from frostline.sandbox.namespaces import NamespaceSandbox
 from frostline.sandbox.port import SandboxError
 
@@ -40,6 +43,20 @@ for number in range(10**9):
         sys.exit(1)
     if number % 100 == 0:
         print("round", number, flush=True)
+"""
+
+ONCE = """
+import socket, time
+sock = socket.create_connection(("{host}", {port}))
+began = time.monotonic()
+print("connected", flush=True)
+while time.monotonic() - began < 100:
+    time.sleep(0.05)
+try:
+    sock.sendall(b"x")
+    print("got", sock.recv(1), flush=True)
+except OSError as error:
+    print(type(error).__name__, flush=True)
 """
 
 
@@ -133,10 +150,46 @@ async def test_a_router_that_is_killed_does_not_keep_an_environment_frozen(drive
     assert isinstance(driver.sandbox, NamespaceSandbox) and driver.sandbox._router is not None
     dialer = driver.sandbox._router._helpers["dialer"]
     assert dialer.pid is not None
+    notes: list[tuple[str | None, str]] = []
+    told = asyncio.Event()
+    driver.sandbox.on_note = lambda environment, sentence: (notes.append((environment, sentence)), told.set())[1]
     os.kill(dialer.pid, signal.SIGKILL)
     driver.sandbox.thaw(environment)
+    await asyncio.wait_for(told.wait(), 5)
+    ((about, sentence),) = notes
+    assert about is None
+    assert sentence.startswith(
+        "the dialer process of the lab's router ended unexpectedly: functions that run cannot reach anything outside"
+    )
     await driver.expect(environment, EnvironmentThawed)
     await driver.destroy(environment)
+
+
+async def test_a_warp_makes_the_idle_time_of_connections_longer_too(code: Path, echo: int) -> None:
+    driver = Driver()
+    driver.sandbox = NamespaceSandbox(driver.report, driver.on_output, freeze_network=True, middleboxes=parse(["nat-gateway"]), warp=True)
+    driver.level = await driver.sandbox.open()
+    assert driver.level.warps, driver.level.notes
+    environment = await driver.started(code, extra_read_only=INTERPRETER)
+    driver.python(environment, ONCE.format(host=ECHO, port=echo))
+    await driver.until(environment, "connected\n")
+    driver.sandbox.freeze(environment)
+    await driver.expect(environment, EnvironmentFrozen)
+    driver.sandbox.warp(environment, 400)
+    await driver.expect(environment, EnvironmentWarped)
+    driver.sandbox.thaw(environment)
+    await driver.expect(environment, EnvironmentThawed)
+    await driver.until(environment, "ConnectionResetError")
+    assert [event.middlebox for event in driver.seen if isinstance(event, PathExpired)] == ["nat-gateway"]
+    await driver.sandbox.close()
+
+
+async def test_where_there_is_no_network_to_freeze_processes_freeze_and_the_level_says_so() -> None:
+    sandbox = NamespaceSandbox(lambda _: None, lambda *_: None, freeze_network=None, egress=False)
+    level = await sandbox.open()
+    assert not level.network_freezes
+    assert "the network does not freeze, as there is none; processes do" in level.notes
+    await sandbox.close()
 
 
 async def test_without_a_way_out_there_is_no_network_to_freeze() -> None:

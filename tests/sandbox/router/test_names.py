@@ -149,3 +149,12 @@ def test_localhost_stays_the_environments_own() -> None:
 
 def test_addresses_of_one_link_only_are_left_out() -> None:
     assert names.seen_from_environment("printer.local", ["::1", "fe80::1%eth0", "169.254.7.7", "2001:db8::1"]) == ["2001:db8::1"]
+
+
+def test_the_labs_own_hosts_are_answered_also_below_its_domain_and_nothing_below_them() -> None:
+    hosts = {**names.MACHINE, "api.example.com": "198.19.64.1", "cache.frostline.internal": "198.19.64.2"}
+    for name, address in hosts.items():
+        found = names.lab_answer(query(name), hosts)
+        assert found is not None
+        assert addresses(found) == [address]
+    assert names.lab_answer(query("v2.api.example.com"), hosts) is None

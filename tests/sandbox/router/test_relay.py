@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from frostline.sandbox.router.relay import BUFFER_BYTES, Relay, reset
+from frostline.sandbox.router.relay import BUFFER_BYTES, Relay
+from frostline.sandbox.router.tcp import reset
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:

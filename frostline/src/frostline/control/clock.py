@@ -13,6 +13,11 @@ class Clock:
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
+    @property
+    def offset(self) -> float:
+        """What makes epoch seconds of the monotonic clock, for processes that are to tell time as this clock does."""
+        return self._offset
+
     def now(self) -> float:
         """Epoch seconds."""
         return time.monotonic() + self._offset

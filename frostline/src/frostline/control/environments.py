@@ -18,6 +18,7 @@ from ..core.events import (
     ConnectionClosed,
     ConnectionOpened,
     ConnectionRefused,
+    ConnectionTraffic,
     Event,
     FirstWriteAnswered,
     Logged,
@@ -33,8 +34,9 @@ from ..wire.log_frames import FrameReader
 MAX_CONNECTIONS = 1024
 """Connections to one environment's APIs. A process may have 1,024 descriptors on AWS; more connections than that are closed at once."""
 
-REMEMBERED = 64
-"""Beginnings and ends of invocations: what the router saw is told some tenths of a millisecond later, when the next one may be running."""
+REMEMBERED = 2048
+REMEMBERED_S = 5.0
+"""Beginnings and ends of invocations: what the router saw is told some time later, a burst of traffic up to 0.3 s, and invocations can take 0.3 ms."""
 
 
 class Exchanges:
@@ -119,10 +121,12 @@ class Host:
         """From now on this invocation runs, or none."""
         if self._requests[-1][1] != request_id:
             self._requests.append((now, request_id))
+            while self._requests[1][0] < now - REMEMBERED_S:
+                self._requests.popleft()
 
     def tagged(self, event: NetworkEvent) -> NetworkEvent:
         """With the invocation that was running when it happened, which is not long ago."""
-        if not isinstance(event, ConnectionOpened | ConnectionRefused | ConnectionClosed | FirstWriteAnswered):
+        if not isinstance(event, ConnectionOpened | ConnectionRefused | ConnectionTraffic | ConnectionClosed | FirstWriteAnswered):
             return event
         running = next((request_id for since, request_id in reversed(self._requests) if since <= event.at), None)
         tagged: NetworkEvent = msgspec.structs.replace(event, request_id=running)

@@ -1,7 +1,7 @@
 """The Invoke API: the server that boto3, the AWS CLI and curl talk to.
 
 Requests become calls and outcomes become bytes in `wire`; this module carries bytes, keeps answers in the order of their requests, and knows who waits.
-Under `/_frostline/` are a few calls of Frostline's own, for its command line: logs and environments.
+Under `/_frostline/` are a few calls of Frostline's own: logs and environments, for its command line, and what connections meet.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from ..core.conditions import Conditions
 from ..core.effects import Outcome, StreamChunk, StreamEnd, StreamStart
 from ..core.events import InvocationAbandoned
 from ..project import ProjectError
 from ..wire import invoke_answers as answers
+from ..wire import network_call
 from ..wire.aws_errors import error
 from ..wire.http import Connection, ContinueExpected, Malformed, Request, TooLarge
 from ..wire.invoke_api import (
@@ -32,7 +34,7 @@ from ..wire.invoke_api import (
     plan,
     too_large,
 )
-from ..wire.refusals import NOT_FOUND, bad_request
+from ..wire.refusals import NOT_FOUND, bad_request, method_not_allowed, refusal
 from ..wire.responses import CONTINUE, LAST_CHUNK, ResponseOrder, chunk, json_response, stream_head
 from .logs import LogLine
 from .service import Service
@@ -124,8 +126,34 @@ class InvokeServer:
                     return json_response(200, {"lines": [msgspec.to_builtins(line) for line in lines]})
                 connection.follow(key, lines, query.get("function"))
                 return None
+            case "network":
+                return self._network(request, query.get("environment"))
             case _:
                 return NOT_FOUND
+
+    def _network(self, request: Request, environment: str | None) -> bytes:
+        """See `wire.network_call`."""
+        plane, chosen = self.plane, self.plane.sandbox.conditions
+        if environment is not None and environment not in plane.hosts:
+            return refusal(
+                404, "NoSuchEnvironment", f"There is no environment {environment!r}; /_frostline/environments has those that there are."
+            )
+        if request.method in ("PUT", "POST"):
+            present = chosen.get(environment) or chosen.get(None) or Conditions()
+            try:
+                conditions = network_call.read(request.body, present)
+            except ValueError as problem:
+                return refusal(400, "InvalidParameterValue", str(problem))
+            if conditions.fates != present.fates and not plane.level.network_freezes:
+                return refusal(409, "NetworkDoesNotFreeze", "Connections meet a fate where the network freezes, and here it does not.")
+            if conditions.middleboxes != present.middleboxes and not (plane.level.network and plane.level.egress):
+                return refusal(409, "NoNetwork", "Environments have no network of their own here that a middlebox could be in.")
+            plane.decide(conditions, environment)
+        elif request.method == "DELETE" and environment is not None:
+            plane.decide(None, environment)
+        elif request.method != "GET":
+            return method_not_allowed(network_call.METHODS)
+        return json_response(200, network_call.shown(freezes=plane.level.network_freezes, conditions=chosen))
 
     def _environment(self, environment_id: str) -> dict[str, object]:
         host = self.plane.hosts[environment_id]

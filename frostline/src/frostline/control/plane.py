@@ -18,12 +18,15 @@ import msgspec
 
 from .. import __version__
 from ..core import effects as do
+from ..core.conditions import Conditions
 from ..core.effects import Outcome
 from ..core.events import (
+    ConditionsChanged,
     EnvironmentFreezeFailed,
     EnvironmentGone,
     EnvironmentStarted,
     EnvironmentStartFailed,
+    EnvironmentWarped,
     Event,
     FunctionDeployed,
     FunctionRemoved,
@@ -48,6 +51,7 @@ from .environments import Exchanges, Host
 from .invokers import FutureInvoker, Invoker, Invokers
 from .launching import blueprint, process_spec
 from .logs import LogLine, LogStore
+from .passing import Passing
 from .ring import Ladder, Ring
 from .tasks import spawn
 from .telemetry import TelemetryHub
@@ -70,8 +74,10 @@ class ControlPlane:
         *,
         policy: Policy | None = None,
         story: Path | None = None,
+        after_s: float | None = None,
         note: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`after_s`: every freeze lasts for so many seconds more of the environment's own time, where its clocks can be moved."""
         self.policy = policy if policy is not None else Policy()
         self.clock = Clock()
         self.logs = LogStore()
@@ -83,6 +89,7 @@ class ControlPlane:
         """Told in a sentence what a person should know."""
         self._open_sandbox = open_sandbox
         self._story_path = story
+        self._after_s = after_s
         self._sandbox: Sandbox | None = None
         self._level: Level | None = None
         self._ring: Ring | None = None
@@ -117,8 +124,11 @@ class ControlPlane:
         """Open the sandbox and be ready for functions. Raises what `open_sandbox` raises, and OSError for a story that cannot be written."""
         loop = asyncio.get_running_loop()
         self._sandbox = await self._open_sandbox(self._report, self._on_output)
+        self._sandbox.on_note = self._noted
+        self._sandbox.observe(self.clock.offset, recording=self._story_path is not None)
         level = self._level = self._sandbox.level
         self.telemetry = TelemetryHub(self.clock, self._sandbox)
+        self.passing = Passing(self._sandbox, after_s=self._after_s)
         policy = self.policy if level.freezer != "off" else msgspec.structs.replace(self.policy, freeze=False)
         self.policy = policy
         story = None
@@ -173,8 +183,7 @@ class ControlPlane:
         """Make the project's functions the ones there are: new ones appear, changed ones are replaced, missing ones go."""
         names = {deployment.function.name for deployment in project.functions}
         for name in [name for name in self.deployments if name not in names]:
-            del self.deployments[name]
-            self.ring.feed(FunctionRemoved(name))
+            self.remove(name)
         for deployment in project.functions:
             self.deploy_one(deployment)
 
@@ -188,6 +197,11 @@ class ControlPlane:
         self._revisions = {key: value for key, value in self._revisions.items() if self._in_use(value)}
         self._revisions[function.name, function.revision] = deployment
         self.ring.feed(FunctionDeployed(function))
+
+    def remove(self, name: str) -> None:
+        """Remove one function. Its environments go, each when it has answered what it is busy with."""
+        del self.deployments[name]
+        self.ring.feed(FunctionRemoved(name))
 
     def _in_use(self, deployment: Deployment) -> bool:
         current = self.deployments.get(deployment.function.name)
@@ -210,7 +224,30 @@ class ControlPlane:
         )
         return request_id, await invoker.outcome
 
+    def environments_of(self, function: str) -> list[str]:
+        """The environments of a function, the oldest first."""
+        return [host.environment for host in self.hosts.values() if host.deployment.function.name == function]
+
+    async def pass_time(self, function: str, seconds: float) -> EnvironmentWarped | None:
+        """Let time pass for the one environment of a function: once it is frozen, its clocks and its network's idle times move on.
+
+        None where there is nothing for which time could pass: no environment, one whose processes have ended, or one that does not freeze.
+        """
+        environment = next(iter(self.environments_of(function)), None)
+        if environment is None or not await self.passing.stands_still(environment):
+            return None
+        return await self.passing.warp(environment, seconds)
+
+    def decide(self, conditions: Conditions | None, environment: str | None = None) -> None:
+        """Say what connections meet from now on: see `Sandbox.decide`. The story has it."""
+        self.sandbox.decide(conditions, environment)
+        self.ring.feed(ConditionsChanged(environment=environment or "", at=self.clock.now(), conditions=conditions))
+
     # What the sandbox reports ------------------------------------------------------------------------------------------------------------
+
+    def _noted(self, environment: str | None, sentence: str) -> None:
+        host = self.hosts.get(environment or "")
+        self.note(sentence if host is None else f"{host.deployment.function.name}: {sentence}")
 
     def _report(self, event: SandboxEvent) -> None:
         host = self.hosts.get(event.environment)
@@ -230,6 +267,8 @@ class ControlPlane:
             self.note(f"environment {event.environment} could not be frozen: {event.reason}")
         if isinstance(event, EnvironmentStartFailed):
             self.note(f"an environment could not be started: {event.reason}")
+        if isinstance(event, EnvironmentWarped):
+            self.passing.warped(event)
         self.ring.feed(event)
         if isinstance(event, EnvironmentGone | EnvironmentStartFailed):
             self._forget(event.environment)
@@ -310,6 +349,7 @@ class ControlPlane:
 
     def _moved(self, effect: do.Transition) -> None:
         self.telemetry.moved(effect.environment, effect.after)
+        self.passing.moved(effect.environment, effect.after)
         if (host := self.hosts.get(effect.environment)) is not None:
             host.runs(effect.request_id if effect.after == State.BUSY.value else None, self.clock.now())
 

@@ -15,7 +15,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..core.events import EnvironmentGone, EnvironmentStarted, EnvironmentStartFailed, SandboxEvent
+from ..core.conditions import Conditions
+from ..core.events import EnvironmentGone, EnvironmentStarted, EnvironmentStartFailed, EnvironmentWarped, SandboxEvent
 from . import cgroups
 from .channel import Channel
 from .environment import Environment, OnOutput
@@ -39,6 +40,8 @@ class CagedSandbox(ABC):
         """`freezer`: insist on this way of freezing, or None for the best there is."""
         self.report = report
         self.on_output = on_output
+        self.conditions: dict[str | None, Conditions] = {}
+        self.on_note: Callable[[str | None, str], None] = lambda _environment, _sentence: None
         self.level: Level
         self._wanted = freezer
         self._environments: dict[str, Environment] = {}
@@ -153,6 +156,16 @@ class CagedSandbox(ABC):
     def protect(self, ports: Iterable[int]) -> None:  # noqa: B027 - a sandbox without a network has nothing to do
         """Keep environments from these ports of this machine."""
 
+    def decide(self, conditions: Conditions | None, environment: str | None = None) -> None:
+        """Say what connections meet from now on."""
+        if conditions is None:
+            self.conditions.pop(environment, None)
+        else:
+            self.conditions[environment] = conditions
+
+    def observe(self, offset: float, *, recording: bool) -> None:  # noqa: B027 - see `protect`
+        """Say how to tell what is seen of connections."""
+
     def ports(self, environment: str) -> Ports:
         """The ports of a started environment; once. Raises SandboxError the second time."""
         return self._known(environment).take_ports()
@@ -184,6 +197,20 @@ class CagedSandbox(ABC):
     def thaw(self, environment: str) -> None:
         """Let them go on, or call off a freeze."""
         self._known(environment).thaw()
+
+    def warp(self, environment: str, seconds: float) -> None:
+        """Move a frozen environment's clocks on. Raises ValueError for a gap that is not above zero: clocks do not go back."""
+        if not seconds > 0:
+            raise ValueError(f"clocks are moved on by a time above zero, not by {seconds:g} s")
+        known = self._known(environment)
+        if not self.level.warps or not known.stands_still or self._warden is None or not self._warden.alive:
+            reason = "this sandbox does not move clocks" if not self.level.warps else f"environment {environment} is not frozen"
+            asyncio.get_running_loop().call_soon(
+                self.report, EnvironmentWarped(environment, seconds=seconds, ahead_s=known.ahead_s, error=reason)
+            )
+            return
+        known.begin_warp(seconds)
+        self._warden.send({"op": "warp", "environment": environment, "gap_ns": round(seconds * 1e9)})
 
     def destroy(self, environment: str) -> None:
         """Kill and remove everything. No ProcessExited comes any more, only EnvironmentGone."""
@@ -229,6 +256,9 @@ class CagedSandbox(ABC):
                 self._cloned(environment, message, fds[0])
             case "start_failed" if environment is not None:
                 self._start_failed(environment, message["reason"])
+            case "warped":
+                if environment is not None and environment.state == "started":
+                    environment.warped(message)
             case "gone":
                 self._forget(message["environment"])
             case _:
@@ -291,6 +321,7 @@ class CagedSandbox(ABC):
 
     def _forget(self, name: str) -> None:
         environment = self._environments.pop(name, None)
+        self.conditions.pop(name, None)
         if environment is not None:
             environment.close()
             self._detach(name)

@@ -10,7 +10,16 @@ import socket
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from ..core.events import EnvironmentFreezeFailed, EnvironmentFrozen, EnvironmentThawed, ProcessesKilled, ProcessExited, SandboxEvent
+from ..core.events import (
+    EnvironmentFreezeFailed,
+    EnvironmentFrozen,
+    EnvironmentThawed,
+    EnvironmentWarped,
+    ProcessClock,
+    ProcessesKilled,
+    ProcessExited,
+    SandboxEvent,
+)
 from . import cgroups
 from .channel import Channel
 from .freezer import Answers, CgroupV1Freezer, CgroupV2Freezer, Freezer, KernelEvents, NoFreezer, SignalFreezer
@@ -74,6 +83,10 @@ class Environment:
         self.cut: Cut | None = None
         """Freezes its network too, where that was chosen."""
         self._network_held = False
+        self._warping: float | None = None
+        """By how much its clocks are being moved."""
+        self.ahead_s = 0.0
+        """How far they are ahead."""
         self._asked: Literal["freeze", "thaw"] | None = None
         """What the control plane waits for."""
         self.report = report
@@ -225,7 +238,26 @@ class Environment:
             return
         self._stopped = False
         self._asked = "thaw"
-        self._restore()
+        if self._warping is None:
+            self._restore()
+
+    @property
+    def stands_still(self) -> bool:
+        """It is frozen, and nothing else was asked for since."""
+        return self.head is not None and self._stopped and self._asked is None and self._warping is None
+
+    def begin_warp(self, seconds: float) -> None:
+        """Its clocks are being moved; it does not run on before `warped`."""
+        self._warping = seconds
+
+    def warped(self, message: Message) -> None:
+        """What came of it."""
+        seconds, self._warping = self._warping or 0.0, None
+        self.ahead_s = message["ahead_ns"] / 1e9
+        clocks = tuple(ProcessClock(**process) for process in message["processes"])
+        self.report(EnvironmentWarped(self.id, seconds=seconds, ahead_s=self.ahead_s, processes=clocks, error=message["error"]))
+        if self._asked == "thaw":
+            self._restore()
 
     def _frozen(self) -> None:
         """Its processes stand still; its network comes next."""

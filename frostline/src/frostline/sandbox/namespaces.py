@@ -9,17 +9,21 @@ from collections.abc import Callable, Iterable
 
 from msgspec import structs
 
+from ..core.conditions import Conditions
 from ..core.events import AnyNetworkEvent, EnvironmentStartFailed, SandboxEvent
 from ..core.fates import Fates
-from . import cgroups
+from ..core.middlebox import Middleboxes
+from . import cgroups, trust
 from .caged import CagedSandbox
 from .environment import Environment, OnOutput
 from .guard import Warden
-from .port import API_ADDRESS, Blueprint, FreezeMethod, Level, Paths, SandboxError
+from .port import API_ADDRESS, Blueprint, FreezeMethod, Level, Paths, ProcessSpec, SandboxError
 from .router.addresses import RESOLV_CONF
 from .router.client import Router, RouterError
+from .router.upstreams import UpstreamProcess, Upstreams
 from .rundir import RunDirectory
 from .warden.protocol import Message
+from .warp import build
 
 TRIAL = "(trial)"
 """An environment made and removed while opening: whether everything works is found out by doing it."""
@@ -42,18 +46,30 @@ class NamespaceSandbox(CagedSandbox):
         *,
         freezer: FreezeMethod | None = None,
         egress: bool = True,
-        freeze_network: bool = False,
+        freeze_network: bool | None = False,
         fates: Fates | None = None,
+        middleboxes: Middleboxes | None = None,
+        warp: bool = False,
+        upstreams: Upstreams | None = None,
     ) -> None:
         """`freezer`: insist on this way of freezing, or None for the best there is. `egress`: give environments a way out, if there can be one.
 
-        `freeze_network`: insist on freezing an environment's network with its processes; `fates` are what connections meet then.
+        `freeze_network`: insist on freezing an environment's network with its processes, or None to do it if there is one. `fates` are what connections
+        meet then, and `middleboxes` what is on their paths.
+        `upstreams`: the lab's own hosts; without a lab there is no sandbox then.
+        `warp`: load what it takes to move clocks into every process, where that is possible; the level says whether, and its notes why not.
         """
         super().__init__(report, on_output, freezer=freezer)
         self._egress = egress
         self._freeze_network = freeze_network
-        self._fates = fates if fates is not None else Fates()
+        self._network_freezes = False
+        self.conditions[None] = Conditions(fates=fates or Fates(), middleboxes=middleboxes or Middleboxes())
         self._router: Router | None = None
+        self._upstreams = upstreams
+        self._servers: UpstreamProcess | None = None
+        self._trust: dict[str, str] = {}
+        """Variables by which processes trust TLS upstreams."""
+        self._warp = warp
 
     async def _prepare(self, warden: Warden, run: RunDirectory) -> Level:
         method, notes = await asyncio.to_thread(self._plan_cgroups, run)
@@ -67,6 +83,7 @@ class NamespaceSandbox(CagedSandbox):
             egress=False,
             memory_limit=limits[0],
             process_limit=limits[1],
+            warps=self._warp and await self._prepare_warp(warden, method, notes),
             notes=tuple(notes),
         )
         no_way_out = await self._open_router(warden)
@@ -79,10 +96,15 @@ class NamespaceSandbox(CagedSandbox):
         if failed is not None:
             raise SandboxError(failed)
         if no_way_out is not None and self._freeze_network:
-            raise SandboxError(f"the network cannot be frozen, as there is none: {no_way_out}. `--freeze best` freezes processes")
+            raise SandboxError(f"the network cannot be frozen, as there is none: {no_way_out}. `--freeze processes` needs none")
+        if no_way_out is not None and self._upstreams is not None:
+            raise SandboxError(f"there are no upstreams, which are hosts of the environments' network: {no_way_out}")
         if no_way_out is not None:
             notes.append(f"functions cannot reach anything outside of their environment: {no_way_out}")
-        return structs.replace(self.level, egress=no_way_out is None, network_freezes=self._freeze_network, notes=tuple(notes))
+            if self._freeze_network is None:
+                notes.append("the network does not freeze, as there is none; processes do")
+        self._network_freezes = no_way_out is None and self._freeze_network is not False
+        return structs.replace(self.level, egress=no_way_out is None, network_freezes=self._network_freezes, notes=tuple(notes))
 
     def _plan_cgroups(self, run: RunDirectory) -> tuple[FreezeMethod, list[str]]:
         insisted = {"cgroup-v1": 1, "cgroup-v2": 2}.get(self._wanted or "")
@@ -98,18 +120,36 @@ class NamespaceSandbox(CagedSandbox):
             return ("cgroup-v2" if home.version == 2 else "cgroup-v1"), []
         return "signals", [NO_FREEZER.format("; ".join(self._plan.notes))]
 
+    async def _prepare_warp(self, warden: Warden, method: FreezeMethod, notes: list[str]) -> bool:
+        try:
+            if method not in ("cgroup-v2", "signals"):
+                raise build.NoWarpError(f"clocks cannot be moved with the freezer `{method}`; it takes `cgroup-v2` or `signals`")
+            library = await asyncio.to_thread(build.shim)
+        except build.NoWarpError as error:
+            notes.append(str(error))
+            return False
+        warden.send({"op": "shim", "path": str(library)})
+        return True
+
     async def _open_router(self, warden: Warden) -> str | None:
         """Why there is no way out, or None."""
         if not self._egress:
             return "they were not to"
-        router = Router(self._router_lost, on_seen=self._seen)
-        router.decide(self._fates)
+        upstreams = self._upstreams or Upstreams(servers=(), program=())
+        servers = UpstreamProcess(upstreams)
+        router = Router(self._router_lost, self._denied, self._seen, hosts=upstreams.hosts, on_listening=servers.hand_over)
+        router.decide(self.conditions[None])
         try:
-            await router.open(warden.start_helper)
+            _, authority = await asyncio.gather(router.open(warden.start_helper), servers.open(warden.start_helper))
         except (RouterError, SandboxError) as error:
+            await asyncio.gather(router.close(), servers.close())
             return str(error)
-        self._router = router
-        warden.send({"op": "resolver", "text": RESOLV_CONF})
+        self._router, self._servers = router, servers
+        if authority:
+            self._trust = trust.VARIABLES
+            for name, text in trust.files(authority).items():
+                warden.send({"op": "etc", "name": name, "text": text})
+        warden.send({"op": "etc", "name": "resolv.conf", "text": RESOLV_CONF})
         return None
 
     async def _try_one(self, run: RunDirectory) -> str | None:
@@ -127,10 +167,18 @@ class NamespaceSandbox(CagedSandbox):
         router, self._router = self._router, None
         if router is not None:
             await router.close()
+        if self._servers is not None:
+            await self._servers.close()
 
     def _router_lost(self, reason: str) -> None:
-        """Environments that start from now on fail with the router's own reason; those that run notice by themselves."""
-        del reason
+        self.on_note(
+            None,
+            f"{reason}: functions that run cannot reach anything outside any more, nor freezes their network, and no new environment can be started. "
+            "Start Frostline again",
+        )
+
+    def _denied(self, environment: str, destination: str, reason: str) -> None:
+        self.on_note(environment, f"a connection to {destination} was refused: {reason}")
 
     def _seen(self, event: AnyNetworkEvent) -> None:
         self.report(event)
@@ -148,6 +196,7 @@ class NamespaceSandbox(CagedSandbox):
             "tmp_mb": blueprint.tmp_mb,
             "memory": memory,
             "processes": blueprint.processes,
+            "warps": self.level.warps,
         }
 
     def _paths(self, blueprint: Blueprint, run: RunDirectory) -> Paths:
@@ -172,7 +221,7 @@ class NamespaceSandbox(CagedSandbox):
                 self._start_failed(environment, str(error))
             else:
                 environment.attached = True
-                environment.cut = self._router if self._freeze_network else None
+                environment.cut = self._router if self._network_freezes else None
                 self._started(environment)
 
         self._router.attach(environment.id, network, done)
@@ -181,6 +230,28 @@ class NamespaceSandbox(CagedSandbox):
         """Keep environments from these ports of this machine."""
         if self._router is not None:
             self._router.protect(ports)
+
+    def run(self, environment: str, process: ProcessSpec) -> None:
+        """Start a process."""
+        super().run(environment, structs.replace(process, env=self._trust | process.env))
+
+    def decide(self, conditions: Conditions | None, environment: str | None = None) -> None:
+        """Say what connections meet from now on."""
+        super().decide(conditions, environment)
+        if self._router is not None:
+            self._router.decide(conditions, environment)
+
+    def observe(self, offset: float, *, recording: bool) -> None:
+        """Say how to tell what is seen of connections."""
+        if self._router is not None:
+            self._router.observe(offset, recording=recording)
+
+    def warp(self, environment: str, seconds: float) -> None:
+        """Move a frozen environment's clocks on; its connections have been idle for longer then."""
+        moves = self.level.warps and self._known(environment).stands_still
+        super().warp(environment, seconds)
+        if moves and self._router is not None:
+            self._router.pass_time(environment, seconds)
 
     def _detach(self, environment: str) -> None:
         if self._router is not None:

@@ -16,8 +16,8 @@ from .rundir import RunDirectory
 from .warden.protocol import Message
 
 NO_CAGE = (
-    "functions run without a sandbox: they see this machine's files and network as you do, and /var/task, /opt and /tmp are ordinary "
-    "directories; a Linux machine that allows user namespaces gives each environment its own"
+    "functions run without a sandbox: they see this machine's files and network as you do, the network does not freeze, and /var/task, /opt "
+    "and /tmp are ordinary directories; a Linux machine that allows user namespaces gives each environment its own"
 )
 
 

@@ -16,6 +16,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from ..core.conditions import Conditions
 from ..core.events import SandboxEvent
 
 FreezeMethod = Literal["cgroup-v2", "cgroup-v1", "signals", "off"]
@@ -95,6 +96,8 @@ class Level(Struct, frozen=True, kw_only=True):
     """They can reach the outside."""
     network_freezes: bool = False
     """Their network stands still while their processes do."""
+    warps: bool = False
+    """An environment's clocks can be moved while it is frozen (`Sandbox.warp`), as was asked for."""
     memory_limit: bool
     process_limit: bool
     notes: tuple[str, ...] = ()
@@ -106,11 +109,17 @@ class Sandbox(Protocol):
 
     report: Callable[[SandboxEvent], None]
     """Called in the event loop's thread with EnvironmentStarted, EnvironmentStartFailed, ProcessExited, EnvironmentFrozen,
-    EnvironmentFreezeFailed, EnvironmentThawed, ProcessesKilled, EnvironmentGone, and the NetworkEvents. Set by the control plane before
+    EnvironmentFreezeFailed, EnvironmentWarped, EnvironmentThawed, ProcessesKilled, EnvironmentGone, and the NetworkEvents. Set by the control plane before
     `open`."""
 
     on_output: Callable[[str, str, Literal["text", "frames"], bytes], None]
     """`(environment, process, kind, data)`: raw bytes that a process wrote to stdout or stderr (`text`), or to the framed log pipe."""
+
+    conditions: dict[str | None, Conditions]
+    """What connections meet: under None all environments', and those of environments that have their own. To be read; `decide` changes it."""
+
+    on_note: Callable[[str | None, str], None]
+    """`(environment, sentence)`: what a person should know, about one environment or (None) about all. Set by the control plane after `open`."""
 
     level: Level
     """What the machine allows; set by `open`."""
@@ -126,6 +135,19 @@ class Sandbox(Protocol):
 
     def protect(self, ports: Iterable[int]) -> None:
         """Keep environments from these TCP ports of this machine, where Frostline itself listens. Without a network of their own they cannot be."""
+
+    def decide(self, conditions: Conditions | None, environment: str | None = None) -> None:
+        """Say what connections meet from now on: all environments', or those of one that is there or will be.
+
+        None for an environment: it has no conditions of its own any more. What a connection has met in a freeze that has begun, it keeps.
+        Fates mean nothing where the network does not freeze (`Level.network_freezes`), and middleboxes nothing where there is none of our own
+        (`Level.network` and `Level.egress`).
+        """
+
+    def observe(self, offset: float, *, recording: bool) -> None:
+        """Say how to tell what is seen of connections: at times of the clock that is CLOCK_MONOTONIC and this offset, in seconds; and with their
+        traffic, if somebody records it.
+        """
 
     def ports(self, environment: str) -> Ports:
         """The ports of a started environment; once per environment."""
@@ -153,6 +175,12 @@ class Sandbox(Protocol):
 
     def thaw(self, environment: str) -> None:
         """Let them go on; also calls off a freeze that is under way (then no EnvironmentFrozen follows). Answer: EnvironmentThawed."""
+
+    def warp(self, environment: str, seconds: float) -> None:
+        """Move the clocks of a frozen environment on; at the thaw, whatever was due by then is due. Where the level `warps`.
+
+        Answer: EnvironmentWarped, which says for each process whether its clocks were moved. A `thaw` that is asked for meanwhile waits for it.
+        """
 
     def destroy(self, environment: str) -> None:
         """Kill and remove everything, frozen or not, in any state. Answer: EnvironmentGone."""

@@ -8,9 +8,21 @@ import socket
 from collections.abc import Callable
 from typing import Literal
 
-from ..core.events import ProcessExited, SandboxEvent
-from ..sandbox.port import Blueprint
+from ..core.events import EnvironmentWarped, ProcessClock, ProcessExited, SandboxEvent
+from ..sandbox.port import Blueprint, Level
 from .fake_runtime import Process, Program, Thread, run
+
+LEVEL = Level(
+    cage="namespaces",
+    freezer="cgroup-v2",
+    network=True,
+    egress=False,
+    warps=True,
+    memory_limit=True,
+    process_limit=True,
+    notes=("Nothing here is real.",),
+)
+"""What the fake says that the machine allows, unless it is told otherwise."""
 
 
 class Answer:
@@ -71,6 +83,7 @@ class FakeEnvironment:
         self.started = False
         self.destroying = False
         self.memory_peak_mb: int | None = None
+        self.ahead_s = 0.0
         self.api: socket.socket | None = None
         self.pipes: list[tuple[str, Literal["text", "frames"], bytes]] = []
         """Output that nobody has read."""
@@ -79,3 +92,12 @@ class FakeEnvironment:
         self.start_answer: Answer | None = None
         self.freeze_answer: Answer | None = None
         self.when_empty: list[Callable[[], object]] = []
+
+    def warp(self, seconds: float, *, possible: bool) -> EnvironmentWarped:
+        """Move the clocks on, as far as there are any."""
+        if not possible or not self.frozen:
+            reason = f"environment {self.id} is not frozen" if possible else "this sandbox does not move clocks"
+            return EnvironmentWarped(self.id, seconds=seconds, ahead_s=self.ahead_s, error=reason)
+        self.ahead_s += seconds
+        clocks = tuple(ProcessClock(pid=number, name=name, moved=True) for number, name in enumerate(self.processes, 1))
+        return EnvironmentWarped(self.id, seconds=seconds, ahead_s=self.ahead_s, processes=clocks)

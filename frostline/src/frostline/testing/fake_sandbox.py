@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from ..core.conditions import Conditions
 from ..core.events import (
     EnvironmentFreezeFailed,
     EnvironmentFrozen,
@@ -38,23 +39,13 @@ from ..core.events import (
     SandboxEvent,
 )
 from ..sandbox.port import Blueprint, Level, Paths, Ports, ProcessSpec, SandboxError
-from .fake_environment import Answer, FakeEnvironment, FakeProcess
+from .fake_environment import LEVEL, Answer, FakeEnvironment, FakeProcess
 from .fake_runtime import Process, Program
 
 Report = Callable[[SandboxEvent], None]
 OnOutput = Callable[[str, str, Literal["text", "frames"], bytes], None]
-Answering = Literal["start", "freeze", "thaw", "kill_processes", "destroy"]
+Answering = Literal["start", "freeze", "warp", "thaw", "kill_processes", "destroy"]
 """The calls that are answered, by their methods' names."""
-
-LEVEL = Level(
-    cage="namespaces",
-    freezer="cgroup-v2",
-    network=True,
-    egress=False,
-    memory_limit=True,
-    process_limit=True,
-    notes=("Nothing here is real.",),
-)
 
 PIPE_DELAY_S = 0.002
 """How long output lies in its pipe before anybody looks, unless it is drained: long enough that a response overtakes it."""
@@ -79,6 +70,7 @@ class FakeSandbox:
         self.level = level
         self.report: Report = lambda _: None
         self.on_output: OnOutput = lambda *_: None
+        self.on_note: Callable[[str | None, str], None] = lambda _environment, _sentence: None
         self.environments: dict[str, FakeEnvironment] = {}
         self.calls: list[Call] = []
         self.reported: list[SandboxEvent] = []
@@ -88,6 +80,8 @@ class FakeSandbox:
         self.at_once = False
         self.is_open = False
         self.protected: frozenset[int] = frozenset()
+        self.conditions: dict[str | None, Conditions] = {}
+        self.observed: tuple[float, bool] | None = None
         self._held: dict[Answering, list[Answer]] = {}
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
@@ -212,6 +206,17 @@ class FakeSandbox:
         """See the port. The ports are kept in `protected`."""
         self.protected = frozenset(ports)
 
+    def decide(self, conditions: Conditions | None, environment: str | None = None) -> None:
+        """See the port. They are kept in `conditions`, by environment; None for all."""
+        if conditions is None:
+            self.conditions.pop(environment, None)
+        else:
+            self.conditions[environment] = conditions
+
+    def observe(self, offset: float, *, recording: bool) -> None:
+        """See the port. It is kept in `observed`."""
+        self.observed = (offset, recording)
+
     def ports(self, environment: str) -> Ports:
         """See the port."""
         found = self._note("ports", environment)
@@ -284,6 +289,12 @@ class FakeSandbox:
         if found is not None:
             self._run_on(found)
             self._answer("thaw", EnvironmentThawed(environment))
+
+    def warp(self, environment: str, seconds: float) -> None:
+        """See the port. No clock really moves; the environment's `ahead_s` says how far they would be ahead."""
+        found = self._note("warp", environment, seconds)
+        if found is not None:
+            self._answer("warp", found.warp(seconds, possible=self.level.warps))
 
     def destroy(self, environment: str) -> None:
         """See the port."""

@@ -49,6 +49,17 @@ SLOTS = range(1, 1 << 14)
 """Numbers of environments: the host part of 198.19.0.0/18."""
 
 
+HOSTS = range(1, 63 << 8)
+"""Numbers of the lab's own hosts, which are upstreams: the host part of 198.19.64.0/18, up to where `SERVICE_NETWORK` begins."""
+
+
+def lab_host_address(number: int) -> str:
+    """The IPv4 address of one of the lab's own hosts. Raises ValueError outside `HOSTS`."""
+    if number not in HOSTS:
+        raise ValueError(f"host {number} is outside {HOSTS.start}..{HOSTS.stop - 1}")
+    return f"198.19.{64 + (number >> 8)}.{number & 255}"
+
+
 def environment_address(slot: int) -> str:
     """The IPv4 address of the environment in a slot. Raises ValueError outside `SLOTS`."""
     if slot not in SLOTS:

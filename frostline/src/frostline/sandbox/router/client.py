@@ -15,27 +15,32 @@ from typing import Protocol
 
 import msgspec
 
+from ...core.conditions import Conditions
 from ...core.events import AnyNetworkEvent
-from ...core.fates import Fates
 from .channel import Channel
+from .hosts import LabHost
 from .messages import (
     AnyMessage,
     Attach,
     Attached,
     AttachFailed,
+    Decide,
     Denied,
     Detach,
     Failed,
     Forget,
+    Furnished,
     Held,
     Hold,
+    Observe,
+    OwnHosts,
     OwnPorts,
+    PassTime,
     Ready,
     Release,
     Released,
     Seen,
     Serve,
-    SetFates,
 )
 
 OPEN_TIMEOUT_S = 15.0
@@ -70,6 +75,8 @@ class Router:
     `on_denied(environment, destination, reason)` is called when a function dialed what it may not, once for each destination.
     `on_seen(event)` is called with what became of environments' connections, in order.
     `allow` are ports of Frostline's own (see `protect`) that functions may reach all the same.
+    `hosts` are the lab's own; `on_listening(fds)` is called while it opens, with the listening sockets of their servers (`hosts.served`), which
+    it may use until it returns.
     """
 
     def __init__(
@@ -79,19 +86,28 @@ class Router:
         on_seen: Callable[[AnyNetworkEvent], None] = lambda _: None,
         allow: Iterable[int] = (),
         nft: str = "nft",
+        hosts: tuple[LabHost, ...] = (),
+        on_listening: Callable[[list[int]], None] = lambda _: None,
     ) -> None:
         self._on_lost = on_lost
         self._on_denied = on_denied
         self._on_seen = on_seen
         self._allow = frozenset(allow)
         self._nft = nft
+        self._hosts = hosts
+        self._on_listening = on_listening
+        self._furniture: list[int] = []
+        """The router's namespace, and the sockets of its own hosts, until they are handed on."""
         self._own_ports: frozenset[int] = frozenset()
         self._helpers: dict[str, _Helper] = {}
         self._pending: dict[str, Callable[[Exception | None], None]] = {}
         self._addresses: dict[str, str] = {}
         self._names: dict[str, str] = {}
         """Environments by their addresses. One that is detached keeps its place until another gets its address, for late news."""
-        self._fates = Fates()
+        self._conditions = Conditions()
+        self._own_conditions: dict[str, Conditions] = {}
+        """Of environments, which may not be attached yet."""
+        self._observe: Observe | None = None
         self._turns: dict[int, Callable[[], None]] = {}
         """Who waits for Held and Released."""
         self._holds: dict[str, int] = {}
@@ -110,7 +126,8 @@ class Router:
         self._ending = False
         try:
             # Both outcomes are awaited, so that a process whose twin could not be started is not started after `close`.
-            starts = self._start(spawn, "lab", [self._nft], new_netns=True), self._start(spawn, "dialer", [], new_netns=False)
+            hosts = msgspec.json.encode(self._hosts).decode()
+            starts = self._start(spawn, "lab", [self._nft, hosts], new_netns=True), self._start(spawn, "dialer", [], new_netns=False)
             for outcome in await asyncio.gather(*starts, return_exceptions=True):
                 if outcome is not None:
                     raise outcome
@@ -155,6 +172,7 @@ class Router:
         if environment in self._pending:
             self._leaving.add(environment)
         self._turns.pop(self._holds.pop(environment, 0), None)
+        self._own_conditions.pop(environment, None)
         address = self._addresses.pop(environment, None)
         if address is not None:
             self._helpers["dialer"].channel.send(Forget(address))
@@ -168,11 +186,38 @@ class Router:
         if self._usable:
             self._send_own_ports()
 
-    def decide(self, fates: Fates) -> None:
-        """Say what becomes of connections in a freeze. May be called at any time; a freeze that has begun ends as it was to."""
-        self._fates = fates
+    def decide(self, conditions: Conditions | None, environment: str | None = None) -> None:
+        """Say what connections meet. May be called at any time; what a connection has met in a freeze that has begun, it keeps.
+
+        With `environment`: that one alone, attached or not yet; None: it has no conditions of its own any more.
+        """
+        if environment is None:
+            self._conditions = conditions if conditions is not None else Conditions()
+            self._tell_dialer(Decide(self._conditions))
+            return
+        if conditions is None:
+            self._own_conditions.pop(environment, None)
+        else:
+            self._own_conditions[environment] = conditions
+        if (address := self._addresses.get(environment)) is not None:
+            self._tell_dialer(Decide(conditions, address))
+
+    def observe(self, offset: float, *, recording: bool) -> None:
+        """Tell when things happen by a clock that is CLOCK_MONOTONIC and this offset; and tell of traffic only if somebody records it."""
+        self._observe = Observe(offset, recording)
+        self._tell_dialer(self._observe)
+
+    def pass_time(self, environment: str, seconds: float) -> None:
+        """Have its connections be idle for so much longer, as if its freeze had lasted longer: paths and peers give up what is over their limits.
+
+        Comes into effect before a `release` that follows.
+        """
+        if (address := self._addresses.get(environment)) is not None:
+            self._tell_dialer(PassTime(address, seconds))
+
+    def _tell_dialer(self, message: AnyMessage) -> None:
         if self._usable:
-            self._helpers["dialer"].channel.send(SetFates(fates))
+            self._helpers["dialer"].channel.send(message)
 
     def hold(self, environment: str, done: Callable[[], None]) -> None:
         """The environment's processes stand still: let its network stand still too.
@@ -215,10 +260,15 @@ class Router:
         match message:
             case Ready() if self._ending:
                 pass
+            case Furnished():
+                self._furniture += [os.dup(fd) for fd in fds]
             case Ready() if fds:
                 # The lab's: the dialer takes over its sockets, and must know what to deny before the first connection.
+                self._hand_on_furniture()
                 self._send_own_ports()
-                self._helpers["dialer"].channel.send(SetFates(self._fates))
+                self._helpers["dialer"].channel.send(Decide(self._conditions))
+                if self._observe is not None:
+                    self._helpers["dialer"].channel.send(self._observe)
                 self._helpers["dialer"].channel.send(Serve(), fds)
             case Ready():
                 self._usable = True
@@ -230,12 +280,22 @@ class Router:
         for fd in fds:
             os.close(fd)
 
+    def _hand_on_furniture(self) -> None:
+        furniture, self._furniture = self._furniture, []
+        if furniture:
+            self._helpers["dialer"].channel.send(OwnHosts(self._hosts), furniture[:1])
+            self._on_listening(furniture[1:])
+        for fd in furniture:
+            os.close(fd)
+
     def _told_of_environments(self, message: AnyMessage) -> None:
         match message:
             case Attached(environment, address):
                 if environment not in self._leaving:
                     self._addresses[environment] = address
                     self._names[address] = environment
+                    if (own := self._own_conditions.get(environment)) is not None:
+                        self._tell_dialer(Decide(own, address))
                 self._answer(environment, None)
             case AttachFailed(environment, reason):
                 self._answer(environment, RouterError(f"environment {environment} could not be attached to the network: {reason}"))

@@ -1,40 +1,28 @@
-"""One connection of an environment: being dialed, relayed, held while the environment is frozen, and perhaps taken away by that."""
+"""One connection of an environment: being dialed, relayed, held while the environment is frozen, and perhaps taken away by that.
+
+What ends a connection while its environment is frozen (the peer, or a middlebox on the path) is kept until the thaw, and meets the fate there.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import select
 import socket
-import struct
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Literal
 
-from ...core.events import (
-    AnyNetworkEvent,
-    ConnectionClosed,
-    ConnectionLost,
-    ConnectionOpened,
-    ConnectionRefused,
-    FirstWriteAnswered,
-)
 from ...core.fates import Fate
+from ...core.middlebox import Middlebox, Then
+from . import tcp
+from .first_write import FirstWrite
+from .held import Held
+from .idle import Idle
 from .policy import DestinationDenied
-from .relay import How, Relay, Side, Way, reset
+from .record import Record
+from .relay import How, Relay, Side
 from .resets import NOTHING, Flow, attach_filter
-
-TCP_REPAIR = 19
-"""`linux/tcp.h`. A socket that is closed in this mode ends without a packet: whoever writes to it afterwards meets a stranger, and a reset.
-Takes CAP_NET_ADMIN over the socket's network namespace."""
-
-SO_MEMINFO = 55
-SK_MEMINFO_DROPS = 8
-
-ANSWER_LIMIT_S = 1.0
-"""How long the answer to the first write after a thaw is waited for before the recording says that nothing came."""
+from .terms import End, Endpoint, Household, Services, Thaw
+from .traffic import Traffic
 
 PASSES = 16
 """Buffers that are moved in one go when a freeze begins; what is more goes on in the event loop's next turn."""
@@ -42,104 +30,66 @@ PASSES = 16
 MAX_LOST = 4096
 """Lost connections, of all environments, whose first write is waited for."""
 
-Endpoint = tuple[str, int]
-Answered = Literal["data", "fin", "rst", "nothing"]
-Came = Literal["fin", "rst", "data"] | None
-
-
-class PeerEvents:
-    """Tells when a peer closes a connection that nobody reads.
-
-    An event loop asks whether a socket can be read, which it can while data waits. Here a private epoll asks for the end alone.
-    """
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-        self._watched: dict[int, Callable[[How], None]] = {}
-        asyncio.get_running_loop().add_reader(self._epoll.fileno(), self._ready)
-
-    def watch(self, fd: int, ended: Callable[[How], None]) -> None:
-        """Call `ended` once; at once, if it has ended already."""
-        self._watched[fd] = ended
-        self._epoll.register(fd, select.EPOLLRDHUP | select.EPOLLONESHOT)
-
-    def forget(self, fd: int) -> None:
-        """To be called before a descriptor is watched again, and right after it was closed."""
-        if self._watched.pop(fd, None) is not None:
-            with suppress(OSError):  # closed, so the epoll has forgotten it already
-                self._epoll.unregister(fd)
-
-    def _ready(self) -> None:
-        for fd, mask in self._epoll.poll(0, 256):
-            if (ended := self._watched.get(fd)) is not None:
-                ended("rst" if mask & select.EPOLLERR else "fin")
-
-
-class Services(Protocol):
-    """What a connection needs of the dialer."""
-
-    buffer: bytearray
-    peers: PeerEvents
-    lost: dict[Flow, int]
-    """Connections that a freeze took away and that nobody has written to since: whom a reset tells about."""
-
-    def dial(self, address: str, destination: Endpoint) -> Coroutine[Any, Any, socket.socket]:
-        """See `Dialer.dial`."""
-
-    def tell(self, event: AnyNetworkEvent) -> None:
-        """Record it."""
-
-
-class Household(Protocol):
-    """What a connection needs of its environment's edge."""
-
-    address: str
-    held: bool
-    cut: bool
-
-    def ended(self, connection: Connection) -> None:
-        """It is over."""
-
 
 class Connection:
     """See the module."""
 
     def __init__(
-        self, services: Services, edge: Household, number: int, inner: socket.socket, port: int, host: str | None, fate: Fate
+        self,
+        services: Services,
+        edge: Household,
+        number: int,
+        inner: socket.socket,
+        port: int,
+        host: str | None,
+        fate: Fate,
+        middlebox: Middlebox | None,
     ) -> None:
         """`port` is the environment's own. The address of a socket accepted by TPROXY is the one that the function connected to."""
         self._services = services
         self._edge = edge
-        self.number = number
+        self._number = number
         self.inner = inner
-        self.host = host
         self.fate: Fate = fate
+        self._middlebox = middlebox
         self.destination: Endpoint = inner.getsockname()
-        self.local_port = port
+        self.flow: Flow = (edge.address, port, *self.destination)
         self.relay: Relay | None = None
+        self._idle: Idle | None = None
+        self._traffic: Traffic | None = None
+        self._record = Record(services, edge.address, number, host, self.destination, port)
+        self._first_write = FirstWrite(edge.address, number, services.now, services.tell)
         self.hole = False
-        """Nothing passes any more, and nobody is told."""
-        self.lost = False
+        """Nothing passes any more."""
+        self.vanished = False
+        """The environment's end of it is gone, and the environment does not know."""
+        self._far: socket.socket | None = None
+        """The other end's socket of a vanished one, kept so that the other end does not learn of it."""
         self.inner_fd, self.outer_fd = inner.fileno(), -1
         self._refused = False
         """It could not be dialed, and the environment, frozen, has not been told."""
-        self._closed = False
-        self._loop = asyncio.get_running_loop()
-        self._wrote_at: float | None = None
-        self._patience: asyncio.TimerHandle | None = None
+        self._held: Held | None = None
+        """What comes while it is held; there is one once it was dialed."""
         self._aborted = False
         services.lost.pop(self.flow, None)
-        self._dial = self._loop.create_task(services.dial(edge.address, self.destination), name=f"dial for {edge.address}")
+        self._dial = asyncio.get_running_loop().create_task(services.dial(edge.address, self.destination), name=f"dial for {edge.address}")
         self._dial.add_done_callback(self._dialed)
-
-    @property
-    def flow(self) -> Flow:
-        return (self._edge.address, self.local_port, *self.destination)
 
     @property
     def spared(self) -> bool:
         """The network goes on for it in a freeze."""
         return self.fate == "fin_delivered"
+
+    def decide(self, fate: Fate, middlebox: Middlebox | None) -> bool:
+        """It meets these from now on; False where the fate has to wait for the thaw, as it was met already or is another way of holding."""
+        self._middlebox = middlebox
+        ended = self._held is not None and self._held.end is not None
+        if self._idle is not None and not ended and not self.hole:
+            self._idle.guard(middlebox)
+        if fate != self.fate and self._edge.held and (ended or "fin_delivered" in (fate, self.fate)):
+            return False
+        self.fate = fate
+        return True
 
     def _dialed(self, dial: asyncio.Task[socket.socket]) -> None:
         try:
@@ -150,62 +100,48 @@ class Connection:
         if self.hole:
             outer.close()
             return
+        services = self._services
         self.outer_fd = outer.fileno()
-        self.relay = Relay(self.inner, outer, self._services.buffer, self._ended, self._on_close)
-        self._services.tell(
-            ConnectionOpened(
-                self._edge.address,
-                connection=self.number,
-                at=time.time(),
-                host=self.host,
-                address=self.destination[0],
-                port=self.destination[1],
-                local_port=self.local_port,
-                fate=self.fate,
-            )
-        )
+        if services.recording:
+            self._traffic = Traffic(self._edge.address, self._number, services.now, services.tell)
+        on_bytes = None if self._traffic is None else self._traffic.passed
+        self.relay = Relay(self.inner, outer, services.buffer, self._ended, self._on_close, now=services.now, on_bytes=on_bytes)
+        self._idle = Idle(self.relay, services.now, self._expired)
+        self._held = Held(services, self.relay, self._traffic, self._met_fate)
+        self._record.opened(self.fate, self._middlebox)
         if self._aborted:
             self.relay.abort()
-        elif self._edge.held and not self.spared:
-            self._hold(self.relay.inward)
-            self.relay.outward.held = self._edge.cut
+            return
+        self._idle.guard(self._middlebox)
+        if self._edge.held and not self.spared:
+            self._held.begin()
+            if self._edge.cut:
+                self._held.cut()
 
     def _not_dialed(self, error: BaseException) -> None:
         if self.hole:
             return  # it was given up by us
-        if not isinstance(error, asyncio.CancelledError):
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            self._services.tell(
-                ConnectionRefused(
-                    self._edge.address,
-                    at=time.time(),
-                    host=self.host,
-                    address=self.destination[0],
-                    port=self.destination[1],
-                    local_port=self.local_port,
-                    reason=reason or "timed out",
-                )
-            )
+        self._record.refused(error)
         if self._edge.held and not self.spared and not self._aborted:
             self._refused = True  # the reset falls into the freeze
         else:
-            reset(self.inner)
-            self._ended()
+            self._refuse()
+
+    def _refuse(self) -> None:
+        tcp.reset(self.inner)
+        self._ended()
 
     # Freezing ----------------------------------------------------------------------------------------------------------------------------
 
     def hold_inward(self, *, came: bool) -> None:
         """Deliver what has come from the peer by now, and nothing that comes later. `came`: something has."""
-        self._stop_waiting()
-        if self.relay is None or self.hole or self.spared:
+        self._first_write.stop()
+        if self.relay is None or self._held is None or self.hole or self.spared:
             return
         way = self.relay.inward
         if came and not way.ended and not way.clogged:
             _pass_on(way.readable)
-        self._hold(way)
-
-    def _hold(self, inward: Way) -> None:
-        inward.held, inward.met = True, self._something_came
+        self._held.begin()
 
     def drained(self, *, came: bool) -> bool:
         """Pass on what the environment has sent; whether that is all. `came`: there is something to read."""
@@ -218,80 +154,153 @@ class Connection:
 
     def hold_outward(self) -> None:
         """What the environment's kernel still sends stays in the router."""
-        if self.relay is not None and not self.spared and not self.hole:
-            self.relay.outward.held = True
+        if self._held is not None and not self.spared and not self.hole:
+            self._held.cut()
 
-    def _something_came(self) -> None:
-        """From the peer, while held. Data may hide that it ended, too."""
-        if self.relay is not None:
-            self.relay.inward.met = None
-            self._services.peers.watch(self.outer_fd, self._peer_ended)
+    def _met_fate(self, end: End) -> None:
+        """What ended it while it was held meets its fate."""
+        if self._idle is not None:
+            self._idle.close()
+        if self.relay is not None and end.is_told and end.how != "silence":
+            self._record.closed(self.relay, end.by, end.how, met=self.fate, at=end.at)
 
-    def _peer_ended(self, how: How) -> None:
-        """While held."""
-        self._tell_closed("peer", how, frozen=True)
+    def release(self, mask: int) -> Thaw:
+        """The freeze ends; `mask` is what poll(2) says about the peer's side."""
+        if self.hole:
+            return Thaw()
+        idle_since = 0.0
+        if self._idle is not None:
+            idle_since = self._services.now() - self._idle.seconds(unread=mask != 0)
+            self._idle.begin_anew()
+        if self.spared:
+            self._first_write.expect(self.relay, idle_since)
+            return Thaw()
+        if self._held is not None:
+            return self._meet(*self._held.finish(mask), idle_since)
+        return self._meet(End("peer", "rst", self._services.now()) if self._refused else None, False, idle_since)
 
-    def release(self, mask: int) -> Came:
-        """The freeze ends; `mask` is what poll(2) says about the peer's side. Answers what came from the peer meanwhile."""
-        came: Came = None
-        relay = self.relay
-        if self.hole or self.spared:
-            if relay is not None and not self.hole:
-                relay.outward.first = self._wrote
-            return None
-        if relay is not None and not relay.inward.ended:
-            came = "rst" if mask & select.POLLERR else "fin" if mask & (select.POLLRDHUP | select.POLLHUP) else "data" if mask else None
-            self._services.peers.forget(self.outer_fd)
-            relay.inward.met = None
-            if came == "fin" or came == "rst":
-                self._tell_closed("peer", came, frozen=True)
-        elif self._refused:
-            came = "rst"
-        if self.fate == "blackhole":
+    def _meet(self, end: End | None, something: bool, idle_since: float) -> Thaw:
+        """The fate, after a freeze. `something`: came from the peer, if not its end."""
+        data: Literal["data"] | None = "data" if something else None
+        came = end.how if end is not None and end.by == "peer" and end.how != "silence" else data
+        if self.fate == "blackhole" or (end is not None and end.how == "silence"):
+            self._record.lost("blackhole", end)
+            self._first_write.expect(None, idle_since)
             self._swallow()
-        elif self.fate == "lost" and came in ("fin", "rst"):
-            self._lose()
-        elif relay is not None:
-            relay.outward.first = self._wrote
-            relay.inward.release()
-            relay.outward.release()
-        elif self._refused:
-            reset(self.inner)
-            self._ended()
-        return came
+            return Thaw(came, "blackhole")
+        if end is not None and (self.fate == "lost" or not end.is_told):
+            self._record.lost("lost", end)
+            self._first_write.expect(None, idle_since)
+            self._vanish(keep_far=not end.is_told)
+            return Thaw(came, "lost")
+        if self.relay is None:
+            if self._refused:
+                self._refuse()
+        elif end is not None and end.by == "middlebox":
+            self.relay.end(socket.socket.close, socket.socket.close)
+        elif end is not None and end.how == "rst":
+            self.relay.abort()
+        else:
+            self._go_on(self.relay, idle_since)
+        return Thaw(came)
 
-    def go_on(self) -> Came:
-        """A freeze was called off before it was one: nothing is lost by it."""
-        if self.relay is not None and not self.hole:
-            self._services.peers.forget(self.outer_fd)
-            self.relay.inward.met = None
-            self.relay.inward.release()
-            self.relay.outward.release()
-        elif self._refused:
-            reset(self.inner)
-            self._ended()
-        return None
+    def _go_on(self, relay: Relay, idle_since: float) -> None:
+        self._first_write.expect(relay, idle_since)
+        relay.inward.release()
+        relay.outward.release()
 
-    def _lose(self) -> None:
-        """Forget the connection without telling the environment: the kernel answers its next packet by a reset."""
-        self.lost = True
+    def call_off(self) -> None:
+        """A freeze ends before it was one: nothing is lost by it."""
+        if self.hole:
+            return
+        if self._refused:
+            self._refuse()
+        elif self.relay is not None and self._held is not None:
+            end = self._held.call_off()
+            if end is not None and end.by == "middlebox":
+                self._path_died(end.how)
+            else:
+                self.relay.inward.release()
+                self.relay.outward.release()
+
+    # A path that dies --------------------------------------------------------------------------------------------------------------------
+
+    def pass_time(self, seconds: float) -> None:
+        """Have it be idle for longer by so much; what is over its limit first, the path or the peer, ends it."""
+        if self._idle is None or self.relay is None or self._held is None or self.hole or self._held.end is not None:
+            return
+        limit = None if self.relay.inward.ended else self._services.peer_limit(self.destination)
+        path_s = self._idle.left_s()
+        peer_s = None if limit is None else limit.idle_s - self._idle.seconds()
+        self._idle.pass_time(seconds)
+        if limit is not None and peer_s is not None and peer_s <= min(seconds, seconds if path_s is None else path_s):
+            self._peer_gave_up(self.relay, limit.how)
+        elif path_s is not None and path_s <= seconds:
+            self._idle.expire()
+
+    def _peer_gave_up(self, relay: Relay, how: How) -> None:
+        """As if it had ended the connection for being idle; the real server sees it ended by us."""
+        if how == "fin":
+            with suppress(OSError):  # it has ended it just now
+                relay.outer.shutdown(socket.SHUT_RDWR)
+        if relay.inward.held and self._held is not None:
+            self._held.peer_ended(how)
+        elif how == "rst":
+            relay.failed("peer")
+
+    def _expired(self, middlebox: Middlebox) -> None:
+        """Nothing has gone over it for longer than what is on its path remembers."""
+        assert self.relay is not None and self._held is not None
+        self._record.expired(middlebox)
+        if middlebox.then != "fin":
+            _deafen(self.relay.outer)
+        if self.relay.inward.held:
+            if middlebox.then == "fin":
+                with suppress(OSError):  # the peer has ended it just now
+                    self.relay.outer.shutdown(socket.SHUT_WR)
+            self._held.ends(End("middlebox", middlebox.then, self._services.now()))
+        else:
+            self._path_died(middlebox.then)
+
+    def _path_died(self, then: Then) -> None:
+        """While nothing is held."""
+        assert self.relay is not None and self._idle is not None
+        self._first_write.expect(None, self._services.now() - self._idle.seconds())
+        if then == "fin":
+            self._record.closed(self.relay, "middlebox", "fin", met=self._met)
+            self.relay.end(socket.socket.close, socket.socket.close)
+        elif then == "rst":
+            self._vanish(keep_far=True)
+        else:
+            self._swallow()
+        if self.hole:
+            self._edge.fell_silent(self)
+
+    def _vanish(self, *, keep_far: bool) -> None:
+        """Forget the environment's end without telling it: the kernel answers its next packet by a reset."""
+        self.vanished = True
         lost = self._services.lost
-        lost[self.flow] = self.number
+        lost[self.flow] = self
         if len(lost) > MAX_LOST:
             del lost[next(iter(lost))]
-        self._services.tell(ConnectionLost(self._edge.address, connection=self.number, at=time.time(), fate="lost"))
-        if self.relay is not None:
-            self.relay.end(vanish, socket.socket.close)
-        else:
-            vanish(self.inner)
+        if self.relay is None:
+            tcp.vanish(self.inner)
             self._ended()
+        elif keep_far:
+            self.hole = True
+            self._far = self.relay.outer
+            self.relay.end(tcp.vanish, lambda _: None)
+        else:
+            self.relay.end(tcp.vanish, socket.socket.close)
 
     def _swallow(self) -> None:
         """Let nothing through any more, in either direction, and let both sides wait."""
         self.hole = True
         attach_filter(self.inner, NOTHING)
-        self._services.tell(ConnectionLost(self._edge.address, connection=self.number, at=time.time(), fate="blackhole"))
+        if self._idle is not None:
+            self._idle.close()
         if self.relay is not None:
+            _deafen(self.relay.outer)
             self.relay.outward.detach()
             self.relay.inward.detach()
         else:
@@ -299,99 +308,80 @@ class Connection:
 
     def written_in_vain(self) -> bool:
         """For a black hole: whether the environment has sent something into it. Told once."""
-        drops: int = struct.unpack_from("=9I", self.inner.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[SK_MEMINFO_DROPS]
-        if drops and self._wrote_at is None:
-            self._wrote_at = time.time()
-            self._tell_answer("nothing", None)
-        return bool(drops)
+        found = tcp.drops(self.inner) > 0
+        if found:
+            self._first_write.answered_unseen("nothing", self._services.now())
+        return found
+
+    def reset_seen(self, at: float) -> None:
+        """For a vanished one: the kernel has answered a write on it."""
+        self._first_write.answered_unseen("rst", at)
+        if self.relay is not None:
+            self._record.closed(self.relay, "middlebox", "rst", met=self._met, at=at)
 
     def abandon(self) -> None:
-        """Give a black hole up: too many came after it."""
-        if self.relay is not None:
-            self.relay.end(vanish, reset)
+        """Give one up that carries nothing: too many came after it."""
+        if self._far is not None:
+            self._end_far()
+        elif self.relay is not None:
+            self.relay.end(tcp.vanish, tcp.reset)
         else:
-            vanish(self.inner)
+            tcp.vanish(self.inner)
             self._ended()
 
-    # After the thaw ----------------------------------------------------------------------------------------------------------------------
-
-    def _wrote(self) -> None:
-        """The first bytes after a thaw."""
-        if self.relay is not None:
-            self._wrote_at = time.time()
-            self.relay.inward.first = partial(self._answered, "data")
-            self._patience = self._loop.call_later(ANSWER_LIMIT_S, self._answered, "nothing")
-
-    def _answered(self, answer: Answered) -> None:
-        if self._wrote_at is not None:
-            wrote_at = self._wrote_at
-            self._stop_waiting()
-            self._tell_answer(answer, time.time() - wrote_at)
-
-    def _tell_answer(self, answer: Answered, after_s: float | None) -> None:
-        self._services.tell(FirstWriteAnswered(self._edge.address, connection=self.number, at=time.time(), answer=answer, after_s=after_s))
-
-    def _stop_waiting(self) -> None:
-        self._wrote_at = None
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        if self.relay is not None:
-            self.relay.inward.first = self.relay.outward.first = None
+    def _end_far(self) -> None:
+        far, self._far = self._far, None
+        if far is not None:
+            tcp.reset(far)
+            self._ended()
 
     # The end -----------------------------------------------------------------------------------------------------------------------------
 
+    @property
+    def _met(self) -> Fate | None:
+        """The fate that an end meets now."""
+        return self.fate if self._edge.held else None
+
     def _on_close(self, side: Side, how: How) -> None:
         if side == "peer":
-            self._answered(how)
-        self._tell_closed(side, how, frozen=self._edge.held)
-
-    def _tell_closed(self, side: Side, how: How, *, frozen: bool) -> None:
-        if self._closed or self.relay is None:
-            return
-        self._closed = True
-        sent, received = self.relay.outward, self.relay.inward
-        never = side == "peer" and frozen and self.fate in ("lost", "blackhole")
-        late = side == "peer" and frozen and self.fate == "survive"
-        self._services.tell(
-            ConnectionClosed(
-                self._edge.address,
-                connection=self.number,
-                at=time.time(),
-                by=side,
-                how=how,
-                frozen=frozen,
-                reached="never" if never else "after_thaw" if late else "at_once",
-                sent=sent.count,
-                received=received.count,
-                last_sent_at=sent.last_at,
-                last_received_at=received.last_at,
-            )
-        )
+            self._first_write.answered(how)
+        if self._traffic is not None:
+            self._traffic.flush()
+        if self.relay is not None:
+            self._record.closed(self.relay, side, how, met=self._met)
 
     def _ended(self) -> None:
+        if self._traffic is not None:
+            self._traffic.close()
+        if self._idle is not None:
+            self._idle.close()
+        if self._far is not None:
+            return  # this end is over, and the other one is to go on knowing nothing
         if self.relay is not None:
             self._services.peers.forget(self.outer_fd)
-        self._stop_waiting()
+        self._first_write.stop()
         self._edge.ended(self)
 
     def abort(self) -> None:
         """End it with a reset to both sides, whatever it is doing."""
         self._aborted = True
-        if self.relay is not None:
-            self._closed = True
+        if self._far is not None:
+            self._end_far()
+        elif self.relay is not None:
+            self._record.no_more()
             self.relay.abort()
         elif self._refused or self.hole:
-            reset(self.inner)
-            self._ended()
+            self._refuse()
         else:
             self._dial.cancel()
 
 
-def vanish(sock: socket.socket) -> None:
-    """Close without a packet."""
-    sock.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
-    sock.close()
+def _deafen(outer: socket.socket) -> None:
+    """Let the peer's packets go unanswered. Some kernels keep filters from ordinary users: what the peer sends is acknowledged then, and still
+    read by nobody.
+    """
+    with suppress(OSError):
+        attach_filter(outer, NOTHING)
 
 
 def _pass_on(readable: Callable[[], bool]) -> bool:

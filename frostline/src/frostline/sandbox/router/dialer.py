@@ -10,24 +10,45 @@ import errno
 import itertools
 import resource
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
 
-from ...core.events import FirstWriteAnswered
-from ...core.fates import Fate, Fates
+from ...core.conditions import Conditions
+from ...core.events import ConnectionRefused
 from . import policy
 from .addresses import HOST_ADDRESS, HOST_NAMES
 from .channel import Channel
-from .connection import Connection, Endpoint, PeerEvents
+from .connection import Connection
 from .edge import Edge
-from .messages import AnyMessage, Denied, Failed, Forget, Held, Hold, OwnPorts, Ready, Release, Released, Serve, SetFates
+from .inside import Inside
+from .messages import (
+    AnyMessage,
+    Decide,
+    Denied,
+    Failed,
+    Forget,
+    Held,
+    Hold,
+    Observe,
+    OwnHosts,
+    OwnPorts,
+    PassTime,
+    Ready,
+    Release,
+    Released,
+    Serve,
+)
 from .nameserver import NameServer
+from .peers import PeerEvents
 from .policy import DestinationDenied
-from .relay import BUFFER_BYTES, reset
+from .relay import BUFFER_BYTES
 from .reporter import Reporter
 from .resets import Flow, receive
 from .resolved import Resolved
+from .tcp import reset
+from .terms import Endpoint, PeerLimit
 
 DIAL_TIMEOUT_S = 30.0
 """A dial that nobody answers. The kernel's own patience is 127 s, more than a function with AWS's default timeouts would ever see."""
@@ -79,17 +100,22 @@ class Dialer:
     def __init__(self, control: socket.socket, finished: asyncio.Event) -> None:
         self._loop = asyncio.get_running_loop()
         self._channel = Channel(control, self._told, finished.set)
-        self._reporter = Reporter(self._channel)
+        self._offset = time.time() - time.monotonic()
+        self._reporter = Reporter(self._channel, self.now)
         self._own_ports: frozenset[int] = frozenset()
         self._edges: dict[str, Edge] = {}
         self._denied: defaultdict[str, set[str]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
-        self._fates = Fates()
+        self._conditions = Conditions()
+        self._own_conditions: dict[str, Conditions] = {}
+        """Of environments, by their addresses."""
         self._resolved = Resolved()
+        self._inside = Inside()
         self.buffer = bytearray(BUFFER_BYTES)
         self.peers = PeerEvents()
-        self.lost: dict[Flow, int] = {}
+        self.lost: dict[Flow, Connection] = {}
+        self.recording = False
         self.tell = self._reporter.tell
 
     def _told(self, message: AnyMessage, fds: list[int]) -> None:
@@ -98,10 +124,17 @@ class Dialer:
                 task = self._loop.create_task(self._serve(*(socket.socket(fileno=fd) for fd in fds)), name="serve")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+            case OwnHosts(hosts):
+                self._inside = Inside(hosts, fds[0])
             case OwnPorts(ports):
                 self._own_ports = frozenset(ports)
-            case SetFates(fates):
-                self._set_fates(fates)
+            case Decide(conditions, environment):
+                self._decide(conditions, environment)
+            case Observe(offset, recording):
+                self._offset, self.recording = offset, recording
+            case PassTime(address, seconds):
+                if (edge := self._edges.get(address)) is not None:
+                    edge.pass_time(seconds)
             case Hold(address, number):
                 self._edge(address).hold(lambda: self._channel.send(Held(number)))
             case Release(address, number):
@@ -117,31 +150,45 @@ class Dialer:
     def _edge(self, address: str) -> Edge:
         edge = self._edges.get(address)
         if edge is None:
-            edge = self._edges[address] = Edge(self, address, self._emptied)
+            edge = self._edges[address] = Edge(self, address, self._emptied, self._apply)
         return edge
 
     def _emptied(self, edge: Edge) -> None:
         if self._edges.get(edge.address) is edge:
             del self._edges[edge.address]
 
-    def _set_fates(self, fates: Fates) -> None:
-        self._fates = fates
+    def _decide(self, conditions: Conditions | None, environment: str | None) -> None:
+        if environment is None:
+            self._conditions = conditions if conditions is not None else Conditions()
+        elif conditions is None:
+            self._own_conditions.pop(environment, None)
+        else:
+            self._own_conditions[environment] = conditions
         for edge in self._edges.values():
-            if not edge.held:  # a freeze ends as it began
-                for connection in edge.connections:
-                    connection.fate = self._fate(edge.address, connection.destination)
+            if environment in (None, edge.address):
+                self._apply(edge)
 
-    def _fate(self, environment: str, destination: Endpoint) -> Fate:
-        address, port = destination
-        names = self._resolved.names(environment, address)
+    def _apply(self, edge: Edge) -> None:
+        """Its connections meet what is chosen now."""
+        conditions = self._conditions_of(edge.address)
+        for connection in edge.connections:
+            hosts, port = self._hosts(edge.address, connection.destination[0]), connection.destination[1]
+            if not connection.decide(conditions.fates.of(hosts, port), conditions.middleboxes.of(hosts, port)):
+                edge.outdated = True
+
+    def _conditions_of(self, environment: str) -> Conditions:
+        return self._own_conditions.get(environment, self._conditions)
+
+    def _hosts(self, environment: str, address: str) -> list[str]:
+        """What an environment calls an address, and what people call it."""
         here = (*HOST_NAMES, "localhost", "127.0.0.1") if address == HOST_ADDRESS else ()
-        return self._fates.of((*names, *here, address), port)
+        return [*self._resolved.names(environment, address), *here, address]
 
     async def _serve(
         self, listener: socket.socket, dns_udp: socket.socket, dns_tcp: socket.socket, packets: socket.socket | None = None
     ) -> None:
         try:
-            await NameServer(dns_udp, dns_tcp, on_answer=self._resolved.add).start()
+            await NameServer(dns_udp, dns_tcp, on_answer=self._resolved.add, hosts=self._inside.names).start()
         except OSError as error:
             self._channel.send(Failed(f"the name server could not be started: {error}"))
             return
@@ -165,13 +212,34 @@ class Dialer:
                     return
                 continue  # This one connection failed before it was accepted (accept(2)); the next may be well.
             edge = self._edge(address)
-            if len(edge.connections) >= MAX_CONNECTIONS_PER_ENVIRONMENT:
-                reset(inner)
+            if len(edge.connections) < MAX_CONNECTIONS_PER_ENVIRONMENT:
+                self._take(edge, inner, port)
             else:
-                destination = inner.getsockname()
-                names = self._resolved.names(address, destination[0])
-                fate = self._fate(address, destination)
-                edge.connections.add(Connection(self, edge, next(self._numbers), inner, port, names[0] if names else None, fate))
+                self._turn_away(edge, inner, port)
+
+    def _take(self, edge: Edge, inner: socket.socket, port: int) -> None:
+        """An environment dials; `port` is its own."""
+        destination = inner.getsockname()
+        names = self._resolved.names(edge.address, destination[0])
+        hosts, conditions = self._hosts(edge.address, destination[0]), self._conditions_of(edge.address)
+        fate, middlebox = conditions.fates.of(hosts, destination[1]), conditions.middleboxes.of(hosts, destination[1])
+        edge.connections.add(Connection(self, edge, next(self._numbers), inner, port, names[0] if names else None, fate, middlebox))
+
+    def _turn_away(self, edge: Edge, inner: socket.socket, port: int) -> None:
+        address, destination_port = inner.getsockname()
+        reset(inner)
+        names = self._resolved.names(edge.address, address)
+        self.tell(
+            ConnectionRefused(
+                edge.address,
+                at=self.now(),
+                host=names[0] if names else None,
+                address=address,
+                port=destination_port,
+                local_port=port,
+                reason=f"the environment has {MAX_CONNECTIONS_PER_ENVIRONMENT:,} connections already, as many as AWS gives it file descriptors",
+            )
+        )
 
     def _packet(self, packets: socket.socket) -> None:
         """The kernel reset something: perhaps whoever wrote on a connection that a freeze took away."""
@@ -181,23 +249,41 @@ class Dialer:
             except OSError:
                 return  # nothing more, or more than its buffer holds
             connection = self.lost.pop(flow, None) if flow is not None else None
-            if flow is not None and connection is not None:
-                self.tell(FirstWriteAnswered(flow[0], at=at, connection=connection, answer="rst"))
+            if connection is not None:
+                # The packet's time is the wall clock's.
+                connection.reset_seen(at - time.time() + time.monotonic() + self._offset)
 
     def _forget(self, address: str) -> None:
         edge = self._edges.pop(address, None)
         if edge is not None:
             edge.forget()
         self._denied.pop(address, None)
+        self._own_conditions.pop(address, None)
         self._resolved.forget(address)
         for flow in [flow for flow in self.lost if flow[0] == address]:
             del self.lost[flow]
 
     # For connections.
 
+    def now(self) -> float:
+        """Epoch seconds by the story's clock."""
+        return time.monotonic() + self._offset
+
+    def peer_limit(self, destination: Endpoint) -> PeerLimit | None:
+        """What is known of the server at an address and port, as environments dial it."""
+        known = self._inside.at(destination)
+        if known is None or known.idle_s is None:
+            return None
+        return PeerLimit(known.idle_s, "rst" if known.close == "rst" else "fin")
+
     async def dial(self, address: str, destination: Endpoint) -> socket.socket:
         """A connection to where an environment wanted to go. Raises OSError, TimeoutError or DestinationDenied."""
         host, port = destination
+        if (known := self._inside.at(destination)) is not None:
+            if known.machine_port is None:
+                async with asyncio.timeout(DIAL_TIMEOUT_S):
+                    return await self._inside.connect(destination)
+            host, port = HOST_ADDRESS, known.machine_port
         try:
             hosts = policy.candidates(host, port, self._own_ports, is_own_address)
         except DestinationDenied as denied:

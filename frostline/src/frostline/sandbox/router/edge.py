@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import select
-import time
 from collections import deque
 from collections.abc import Callable
 
 from ...core.events import NetworkRestored
-from .connection import Came, Connection, Services
+from .connection import Connection
+from .terms import Services, Thaw
 
 DRAIN_LIMIT_S = 0.3
 """How long a freeze waits until what the environment has sent is on its way. Loopback and LANs take it at once; a server that reads slowly
@@ -33,13 +33,17 @@ HOLE_LOOK_S = 0.5
 class Edge:
     """One environment's. `held`: a freeze has begun; `cut`: nothing passes."""
 
-    def __init__(self, services: Services, address: str, on_empty: Callable[[Edge], None]) -> None:
+    def __init__(self, services: Services, address: str, on_empty: Callable[[Edge], None], reconsider: Callable[[Edge], None]) -> None:
+        """`reconsider`: called after a freeze in which conditions were `outdated`."""
         self.address = address
         self.connections: set[Connection] = set()
         self.held = False
         self.cut = False
         self._services = services
         self._on_empty = on_empty
+        self._reconsider = reconsider
+        self.outdated = False
+        """A connection has a fate that is not the chosen one any more, until the thaw."""
         self._loop = asyncio.get_running_loop()
         self._holes: deque[Connection] = deque()
         self._waiting_holes: set[Connection] = set()
@@ -57,17 +61,17 @@ class Edge:
         """Let what is under way arrive, then nothing more. `done` is called when nothing passes; not after `release`."""
         self._stop()
         self.held = True
-        self._held_at = time.time()
+        self._held_at = self._services.now()
         connections = tuple(self.connections)
-        ready = _poll(connections)
+        came = _poll_outer(connections)
         for connection in connections:
-            connection.hold_inward(came=ready.get(connection.outer_fd, 0) != 0)
+            connection.hold_inward(came=connection.outer_fd in came)
         self._drain_until(self._loop.time() + DRAIN_LIMIT_S, done)
 
     def _drain_until(self, limit: float, done: Callable[[], None]) -> None:
         connections = tuple(self.connections)
-        ready = _poll(connections)
-        under_way = [one for one in connections if not one.drained(came=ready.get(one.inner_fd, 0) != 0)]
+        came = _poll([one.inner_fd for one in connections if one.relay is not None and not one.hole], select.POLLIN)
+        under_way = [one for one in connections if not one.drained(came=one.inner_fd in came)]
         if under_way and self._loop.time() < limit:
             self._drain = self._loop.call_later(DRAIN_PAUSE_S, self._drain_until, limit, done)
             return
@@ -85,39 +89,52 @@ class Edge:
             return
         called_off, self.held, self.cut = not self.cut, False, False
         connections = tuple(self.connections)
-        masks = _poll(connections)
-        came = [
-            connection.release(masks.get(connection.outer_fd, 0)) if not called_off else connection.go_on() for connection in connections
-        ]
         if called_off:
-            return
-        holes = [connection for connection in connections if connection.hole and connection not in self._holes]
-        if connections:
-            self._tell_restored(connections, came, holes)
-        self._dig(holes)
+            for connection in connections:
+                connection.call_off()
+        else:
+            masks = _poll_outer(connections)
+            thaws = [connection.release(masks.get(connection.outer_fd, 0)) for connection in connections]
+            if connections:
+                self._tell_restored(thaws)
+            self._dig([connection for connection in connections if connection.hole and connection not in self._holes])
+        if self.outdated:
+            self.outdated = False
+            self._reconsider(self)
         if self.empty:
             self._on_empty(self)
 
-    def _tell_restored(self, connections: tuple[Connection, ...], came: list[Came], holes: list[Connection]) -> None:
-        now = time.time()
+    def _tell_restored(self, thaws: list[Thaw]) -> None:
+        now = self._services.now()
+        came = [thaw.came for thaw in thaws]
+        taken = [thaw.taken for thaw in thaws]
         self._services.tell(
             NetworkRestored(
                 self.address,
                 at=now,
                 frozen_s=now - self._held_at,
-                connections=len(connections),
+                connections=len(thaws),
                 drained=self._drained,
                 fins=came.count("fin"),
                 resets=came.count("rst"),
-                lost=sum(connection.lost for connection in connections),
-                black_holed=len(holes),
+                lost=taken.count("lost"),
+                black_holed=taken.count("blackhole"),
                 waiting=came.count("data"),
             )
         )
 
+    def pass_time(self, seconds: float) -> None:
+        """Have its connections be idle for longer."""
+        for connection in tuple(self.connections):
+            connection.pass_time(seconds)
+
+    def fell_silent(self, connection: Connection) -> None:
+        """A connection carries nothing any more, and not for a freeze."""
+        self._dig([connection])
+
     def _dig(self, holes: list[Connection]) -> None:
         self._holes.extend(holes)
-        self._waiting_holes.update(holes)
+        self._waiting_holes.update(hole for hole in holes if not hole.vanished)
         while len(self._holes) > MAX_HOLES:
             self._holes[0].abandon()
         if self._waiting_holes and self._look is None:
@@ -155,11 +172,14 @@ class Edge:
             self._drain = None
 
 
-def _poll(connections: tuple[Connection, ...]) -> dict[int, int]:
-    """What poll(2) says about both sides of connections that are relayed, by descriptor."""
+def _poll_outer(connections: tuple[Connection, ...]) -> dict[int, int]:
+    """What poll(2) says about the peer's side of connections that are relayed."""
+    return _poll([one.outer_fd for one in connections if one.relay is not None and not one.hole], select.POLLIN | select.POLLRDHUP)
+
+
+def _poll(fds: list[int], what: int) -> dict[int, int]:
+    """By descriptor; nothing for one that nothing can be said about."""
     poll = select.poll()
-    for connection in connections:
-        if connection.relay is not None and not connection.hole:
-            poll.register(connection.outer_fd, select.POLLIN | select.POLLRDHUP)
-            poll.register(connection.inner_fd, select.POLLIN)
+    for fd in fds:
+        poll.register(fd, what)
     return dict(poll.poll(0))

@@ -13,10 +13,13 @@ import select
 import socket
 from collections import deque
 
+import msgspec
+
 from . import messages, resets, ruleset
 from .addresses import SLOTS, environment_address
+from .hosts import LabHost, served
 from .links import Links
-from .messages import Attach, Attached, AttachFailed, Detach, Failed, Ready
+from .messages import Attach, Attached, AttachFailed, Detach, Failed, Furnished, Ready
 from .netlink import NetlinkError
 from .ruleset import DNS_PORT, STEER_PORT, RulesetError
 
@@ -24,11 +27,14 @@ BACKLOG = 4096
 """Connections that wait for the dialer; the kernel's own limit (net.core.somaxconn) for a fresh namespace."""
 
 
-def run(control: socket.socket, nft: str) -> None:
-    """Build the router and serve until the main process is gone."""
+def run(control: socket.socket, nft: str, hosts: str = "[]") -> None:
+    """Build the router and serve until the main process is gone. `hosts`: the lab's own (`hosts.LabHost`), as JSON."""
     try:
         lab = Lab(control)
-        sockets = lab.build(nft)
+        own = msgspec.json.decode(hosts, type=tuple[LabHost, ...])
+        sockets = lab.build(nft, own)
+        if own:
+            lab.furnish(own)
     except (NetlinkError, RulesetError, OSError) as error:
         messages.send(control, Failed(f"the router could not be built: {error}"))
         return
@@ -50,10 +56,10 @@ class Lab:
         self._free = deque(SLOTS)
         self._condemned: list[int] = []
 
-    def build(self, nft: str) -> list[socket.socket]:
+    def build(self, nft: str, hosts: tuple[LabHost, ...] = ()) -> list[socket.socket]:
         """Links, rules, sockets. Raises NetlinkError, RulesetError, OSError."""
-        self._links.prepare()
-        ruleset.load(nft)
+        self._links.prepare(host.address for host in hosts)
+        ruleset.load(nft, [(host.address, port.port) for host in hosts for port in host.ports])
         stream, datagram = socket.SOCK_STREAM, socket.SOCK_DGRAM
         sockets = [transparent_socket(stream, STEER_PORT), transparent_socket(datagram, DNS_PORT), transparent_socket(stream, DNS_PORT)]
         for sock in sockets:
@@ -62,6 +68,14 @@ class Lab:
         with contextlib.suppress(OSError):  # a kernel without packet sockets: what a lost connection's write meets is then not recorded
             sockets.append(resets.packet_socket())
         return sockets
+
+    def furnish(self, hosts: tuple[LabHost, ...]) -> None:
+        """Give away this namespace, in which the lab's hosts are dialed, and the sockets at which their servers listen. Raises OSError."""
+        with open("/proc/self/ns/net", "rb") as netns, contextlib.ExitStack() as stack:
+            listeners = [stack.enter_context(listening_socket(address, port)) for address, port in served(hosts)]
+            fds = [netns.fileno(), *(listener.fileno() for listener in listeners)]
+            for first in range(0, len(fds), messages.MAX_FDS):
+                messages.send(self._control, Furnished(), fds[first : first + messages.MAX_FDS])
 
     def serve(self) -> None:
         """Until end-of-file."""
@@ -135,4 +149,17 @@ def transparent_socket(kind: socket.SocketKind, port: int) -> socket.socket:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.setsockopt(socket.SOL_IP, socket.IP_TRANSPARENT, 1)
     sock.bind(("0.0.0.0", port))
+    return sock
+
+
+def listening_socket(address: str, port: int) -> socket.socket:
+    """A socket that listens at a port of one of the lab's hosts. Raises OSError."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"no server can listen at {address}:{port} in the lab: {error.strerror}") from error
     return sock

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..warden.syscalls import CLONE_NEWNET, setns
 from . import netlink
@@ -42,12 +42,13 @@ class Links:
         self._home = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         self._netlink = Netlink()
 
-    def prepare(self) -> None:
-        """Make the empty namespace a router: loopback, the gateway's address, and local delivery of what nft has marked."""
+    def prepare(self, hosts: Iterable[str] = ()) -> None:
+        """Make the empty namespace a router: loopback, addresses of the gateway and of the lab's own hosts, local delivery of what nft marks."""
         self._netlink.run(
             [
                 netlink.link_up(LOOPBACK_INDEX),
                 netlink.new_address(LOOPBACK_INDEX, GATEWAY_ADDRESS),
+                *(netlink.new_address(LOOPBACK_INDEX, address) for address in hosts),
                 netlink.everything_is_local(STEER_TABLE),
                 netlink.mark_rule(STEER_MARK, STEER_TABLE),
             ]

@@ -13,8 +13,9 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
+from ...core.conditions import Conditions
 from ...core.events import AnyNetworkEvent
-from ...core.fates import Fates
+from .hosts import LabHost
 
 CONTROL_FD = 3
 """The descriptor at which both processes find their control socket: the first after the standard three."""
@@ -49,6 +50,18 @@ class Detach(Message, frozen=True):
     """To the lab: the environment is gone, or is to have no network any more. No answer."""
 
     environment: str
+
+
+class Furnished(Message, frozen=True):
+    """From the lab, before Ready, where there are hosts of its own; several, as one takes `MAX_FDS` descriptors. Together they bring the router's
+    network namespace, then the listening sockets (`hosts.served`).
+    """
+
+
+class OwnHosts(Message, frozen=True):
+    """To the dialer, before Serve: the lab's own hosts. One descriptor: the router's network namespace."""
+
+    hosts: tuple[LabHost, ...]
 
 
 class Ready(Message, frozen=True):
@@ -87,10 +100,28 @@ class Denied(Message, frozen=True):
     reason: str
 
 
-class SetFates(Message, frozen=True):
-    """To the dialer: what becomes of connections in a freeze; replaces what was said before."""
+class Decide(Message, frozen=True):
+    """To the dialer: what connections meet; replaces what was said before."""
 
-    fates: Fates
+    conditions: Conditions | None
+    address: str | None = None
+    """For the environment with this address alone; no conditions: it has none of its own any more."""
+
+
+class Observe(Message, frozen=True):
+    """To the dialer: how to tell what is seen."""
+
+    offset: float
+    """What makes epoch seconds of CLOCK_MONOTONIC, which is the same in every process: the story's clock."""
+    recording: bool
+    """Whether somebody writes a story; traffic is not told otherwise."""
+
+
+class PassTime(Message, frozen=True):
+    """To the dialer: have the connections of the environment with this address be idle for so much longer, as if time had passed in its freeze."""
+
+    address: str
+    seconds: float
 
 
 class Hold(Message, frozen=True):
@@ -126,13 +157,17 @@ AnyMessage = (
     | Attached
     | AttachFailed
     | Detach
+    | Furnished
+    | OwnHosts
     | Ready
     | Failed
     | Serve
     | OwnPorts
     | Forget
     | Denied
-    | SetFates
+    | Decide
+    | Observe
+    | PassTime
     | Hold
     | Held
     | Release

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -64,10 +64,14 @@ def understand(data: bytes) -> Query:
     return Query(record, name, kind, limit, options is not None)
 
 
-def lab_answer(query: Query) -> bytes | None:
-    """The answer to names that the lab itself knows, or None for all others."""
-    if query.name in HOST_NAMES:
-        return answer(query, [HOST_ADDRESS])
+MACHINE: Mapping[str, str] = dict.fromkeys(HOST_NAMES, HOST_ADDRESS)
+"""Names that every lab knows, and their address."""
+
+
+def lab_answer(query: Query, hosts: Mapping[str, str] = MACHINE) -> bytes | None:
+    """The answer to names that the lab itself knows, or None for all others. `hosts`: names and addresses, which hide real ones."""
+    if query.name in hosts:
+        return answer(query, [hosts[query.name]])
     if query.name == LAB_DOMAIN or query.name.endswith("." + LAB_DOMAIN):
         return failure(query, "NXDOMAIN")
     return None

@@ -10,13 +10,12 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 from . import forward, names
-from .addresses import HOST_ADDRESS, HOST_NAMES
 from .names import BadQuery, Query
 
 IP_PKTINFO = 8
@@ -48,12 +47,17 @@ class NameServer:
         tcp: socket.socket,
         resolv_conf: Path = Path("/etc/resolv.conf"),
         on_answer: Callable[[str, str, Sequence[str]], None] = lambda _client, _name, _addresses: None,
+        hosts: Mapping[str, str] = names.MACHINE,
     ) -> None:
-        """`on_answer(client, name, addresses)`: told which IPv4 addresses an environment was given for a name, before it is."""
+        """`on_answer(client, name, addresses)`: told which IPv4 addresses an environment was given for a name, before it is.
+
+        `hosts`: the lab's own names and their addresses.
+        """
         self._loop = asyncio.get_running_loop()
         self._udp, self._tcp = udp, tcp
         self._resolv_conf = resolv_conf
         self._on_answer = on_answer
+        self._hosts = hosts
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="lookup")
         self._under_way: Counter[str] = Counter()
         self._tcp_clients: Counter[str] = Counter()
@@ -153,13 +157,13 @@ class NameServer:
             query = names.understand(data)
         except BadQuery as bad:
             return bad.reply
-        reply = names.lab_answer(query)
-        if reply is not None and query.name in HOST_NAMES:
-            self._on_answer(client, query.name, [HOST_ADDRESS])
-        elif reply is None and query.kind in ("A", "AAAA"):
+        reply = names.lab_answer(query, self._hosts)
+        if reply is None and query.kind in ("A", "AAAA"):
             reply = await self._look_up(client, query)
         elif reply is None:
             reply = await self._forward(query, data, by_udp)
+        elif query.name in self._hosts:
+            self._on_answer(client, query.name, [self._hosts[query.name]])
         return names.fit(query, reply) if by_udp else reply
 
     async def _look_up(self, client: str, query: Query) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from ...core.events import AnyNetworkEvent, ConnectionsUnrecorded
 from .channel import Channel
@@ -22,7 +23,9 @@ RETRY_S = 0.05
 class Reporter:
     """Sends `Seen`."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, now: Callable[[], float] = time.time) -> None:
+        """`now`: epoch seconds."""
+        self._now = now
         self._loop = asyncio.get_running_loop()
         self._channel = channel
         self._events: list[AnyNetworkEvent] = []
@@ -52,7 +55,7 @@ class Reporter:
         if self._left_out and self._channel.backlog >= MAX_BACKLOG:
             self._schedule(RETRY_S)
             return
-        now = time.time()
+        now = self._now()
         for environment, count in self._left_out.items():
             self._events.append(ConnectionsUnrecorded(environment, at=now, count=count))
         self._left_out.clear()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 
 from .addresses import LAB_NETWORK, ROUTER_INTERFACE_PREFIX, SERVICE_NETWORK
 
@@ -29,10 +30,13 @@ SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/local/sbin"
 
 TABLE = f"""
 table inet frostline {{
+    set hosts {{
+        type ipv4_addr . inet_service
+    }}
     chain steer {{
         type filter hook prerouting priority mangle; policy accept;
         iifname != "{ROUTER_INTERFACE_PREFIX}*" accept
-        ip daddr {LAB_NETWORK} ip daddr != {SERVICE_NETWORK} meta l4proto tcp reject with tcp reset
+        ip daddr {LAB_NETWORK} ip daddr != {SERVICE_NETWORK} ip daddr . tcp dport != @hosts meta l4proto tcp reject with tcp reset
         tcp dport {DNS_PORT} meta mark set {STEER_MARK} tproxy ip to :{DNS_PORT} accept
         meta nfproto ipv4 meta l4proto tcp meta mark set {STEER_MARK} tproxy ip to :{STEER_PORT} accept
         meta nfproto ipv4 udp dport {DNS_PORT} meta mark set {STEER_MARK} accept
@@ -48,7 +52,8 @@ table inet frostline {{
     }}
 }}
 """
-"""Environments reach the listener, the name server and nothing else. What they dial of each other is reset at once."""
+"""Environments reach the listener, the name server and nothing else. What they dial of each other is reset at once, and so is a port of one of the
+lab's hosts at which nothing is."""
 
 
 class RulesetError(Exception):
@@ -63,11 +68,12 @@ def find_nft(program: str) -> str:
     return found
 
 
-def load(program: str) -> None:
-    """Load the table into the calling process's network namespace. Raises RulesetError."""
+def load(program: str, hosts: Iterable[tuple[str, int]] = ()) -> None:
+    """Load the table into the calling process's network namespace; `hosts` are ports of the lab's own hosts. Raises RulesetError."""
     path = find_nft(program)
+    elements = "".join(f"add element inet frostline hosts {{ {address} . {port} }}\n" for address, port in hosts)
     try:
-        done = subprocess.run([path, "-f", "-"], input=TABLE, capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run([path, "-f", "-"], input=TABLE + elements, capture_output=True, text=True, timeout=10, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise RulesetError(f"{path} could not be run: {error}") from error
     if done.returncode:

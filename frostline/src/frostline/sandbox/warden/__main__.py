@@ -35,7 +35,7 @@ LAST_WAIT_S = 5.0
 class Child:
     """A child process that stands for an environment."""
 
-    __slots__ = ("copies", "directories", "dying", "leash", "pid")
+    __slots__ = ("clock", "copies", "directories", "dying", "leash", "pid")
 
     def __init__(self, pid: int, directories: Sequence[str], copies: str, leash: int | None = None) -> None:
         self.pid = pid
@@ -47,6 +47,8 @@ class Child:
         """For a keeper: closing it ends the environment."""
         self.dying = False
         """Frostline asked for its end."""
+        self.clock = ""
+        """Its clock file, if its clocks can be moved."""
 
 
 class Warden:
@@ -112,12 +114,16 @@ class Warden:
                 self._homes = [cgroups.Home.from_json(home) for home in message["homes"]]
                 self._moved = message["moved"]
                 self._open(message["cage"])
-            case "resolver":
-                self._set_resolver(message["text"])
+            case "etc":
+                self._write_etc(message["name"], message["text"])
+            case "shim":
+                self._set_shim(message["path"])
             case "start":
                 self._start(message)
             case "keep":
                 self._keep(message)
+            case "warp":
+                self._warp(message["environment"], message["gap_ns"])
             case "destroy":
                 self._destroy(message["environment"])
             case "helper":
@@ -141,11 +147,18 @@ class Warden:
             syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
         self._tell({"op": "opened", "mapped": self._mapped})
 
-    def _set_resolver(self, text: str) -> None:
-        """What every environment has as /etc/resolv.conf, from now on; also those that are there."""
+    def _write_etc(self, name: str, text: str) -> None:
+        """A file that every environment has in /etc, from now on; also those that are there."""
         from .mounts import write_file
 
-        write_file(f"{self._run}/base/etc/resolv.conf", text.encode())
+        write_file(f"{self._run}/base/etc/{name}", text.encode())
+
+    def _set_shim(self, path: str) -> None:
+        """What every program loads first, from now on (see ../warp)."""
+        from . import mounts
+
+        mounts.preload(f"{self._run}/base/etc", path)
+        os.mkdir(f"{self._run}/clocks")
 
     # Environments ------------------------------------------------------------------------------------------------------------------------
 
@@ -177,6 +190,11 @@ class Warden:
         fds: list[int] = []
         try:
             cgroups.limit(self._homes, cage.name, memory=message["memory"], processes=message["processes"] + 1)
+            if message["warps"]:
+                from ..warp import clockfile
+
+                child.clock = message["clock"] = f"{self._run}/clocks/{cage.name}"
+                clockfile.make(child.clock)
             message["trees"], fds = self._gather(message, child.copies)
             protocol.send(cage.sock, message, fds)
         except (OSError, ValueError) as error:
@@ -194,6 +212,16 @@ class Warden:
 
     def _refuse(self, environment: str, reason: str) -> None:
         self._tell({"op": "start_failed", "environment": environment, "reason": reason})
+
+    def _warp(self, environment: str, gap_ns: int) -> None:
+        from ..warp import move
+
+        child = self._children.get(environment)
+        if child is None or not child.pid:
+            return  # it is gone, and Frostline is told so
+        pids = cgroups.procs(child.directories[0]) if child.directories else [entry.pid for entry in proc.below(child.pid)]
+        answer = move.in_child([pid for pid in pids if pid != child.pid], child.clock, gap_ns)
+        self._tell({"op": "warped", "environment": environment, **answer})
 
     def _keep(self, message: Message) -> None:
         """Start an environment without namespaces."""
@@ -231,6 +259,8 @@ class Warden:
         del self._children[environment]
         cgroups.remove(child.directories, 0.5)
         _remove_tree(child.copies)
+        if child.clock:
+            os.unlink(child.clock)
         self._tell({"op": "gone", "environment": environment})
 
     def _reap(self) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 
+from ..warp import clockfile, programs
 from . import syscalls as sc
 
 TYPE_CHECKING = False
@@ -83,6 +84,19 @@ def _make_dev(dev: str) -> None:
         bind(f"/dev/{name}", f"{dev}/{name}", sc.MOUNT_ATTR_NOSUID | sc.MOUNT_ATTR_NOEXEC)
     for name, target in (("fd", ""), ("stdin", "/0"), ("stdout", "/1"), ("stderr", "/2")):
         os.symlink(f"/proc/self/fd{target}", f"{dev}/{name}")
+
+
+def preload(etc: str, library: str) -> None:
+    """Have programs of the base load the time warp's library before all others: ld.so(8). It finds its clock where each environment has its own.
+
+    Not by LD_PRELOAD, which would be seen among a function's variables, and lost where a program is started with others.
+    """
+    with open(library, "rb") as file:
+        content = file.read()
+    os.mkdir(f"{etc}/frostline")
+    write_file(f"{etc}{programs.SHIM.removeprefix('/etc')}", content)
+    write_file(f"{etc}{clockfile.PATH.removeprefix('/etc')}", b"")
+    write_file(f"{etc}/ld.so.preload", f"{programs.SHIM}\n".encode())
 
 
 def make_root(stage: str, base: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from ..warp import clockfile
 from . import mounts
 from . import syscalls as sc
 from .copies import copy_merged, readable_by_all
@@ -72,6 +73,8 @@ class Sources:
         elif layers:
             wanted.append((mounts.LAYERS, _merged_copy(layers, below_opt, f"{copies}/opt")))
         wanted += [(path, path) for path in extras]
+        if "clock" in request:
+            wanted.append((clockfile.PATH, request["clock"]))
         opened: list[int] = []
         try:
             for path in (*merged, *(source for _, source in wanted)):

@@ -1,0 +1,135 @@
+"""The clock of a Go program. Go asks no libc for the time but the vDSO, code that the kernel maps into every process.
+
+A process has a copy of its own as soon as somebody writes to it, as debuggers do. So while it is frozen, the vDSO's `clock_gettime` gets a detour: its
+first instructions, copied into the room that is left at the vDSO's end, then the rest of it, then the offset is added. Where its first instructions are
+not among those that mean the same in another place, the detour asks the kernel instead, which is slower.
+
+Go's scheduler waits for durations only (futex and epoll_wait), and reckons them anew when a wait is interrupted: runtime/lock_futex.go,
+runtime/netpoll_epoll.go. Prior art: Chaos Mesh's TimeChaos also replaces this function in running processes.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+
+from .elf import Elf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .programs import Process
+
+FUNCTION = b"__vdso_clock_gettime"
+_SECOND = 1_000_000_000
+_JUMP = struct.Struct("<Bi")
+_JUMP_CODE = 0xE9
+
+# Marks a detour and holds its offset, right before its code: magic, nanoseconds ahead (for us), then what the code adds.
+_HEAD = struct.Struct("<QqqQ")
+_HEAD_MAGIC = 0x4F53445654534F52
+
+# What may be copied elsewhere: endbr64; push of any register; mov rbp, rsp; and rsp, -16; sub rsp, a byte.
+_MOVABLE = (
+    (b"\xf3\x0f\x1e\xfa", 4),
+    *((bytes([0x50 + number]), 1) for number in range(8)),
+    *((bytes([0x41, 0x50 + number]), 2) for number in range(8)),
+    (b"\x48\x89\xe5", 3),
+    (b"\x48\x83\xe4", 4),
+    (b"\x48\x83\xec", 4),
+)
+
+_MOVING_CLOCKS = 0xBF3
+"""A bit for each of CLOCK_REALTIME, MONOTONIC, MONOTONIC_RAW, both COARSE, BOOTTIME, both ALARM, TAI."""
+
+
+class VdsoError(Exception):
+    """The vDSO cannot be changed; the text says why."""
+
+
+def move(process: Process, gap_ns: int) -> None:
+    """Move a frozen process's clock on, from wherever it was. Raises VdsoError, OSError."""
+    start, end = process.vdso
+    image = process.read(start, end - start)
+    try:
+        elf = Elf(io.BytesIO(image))
+        symbol = elf.symbol(FUNCTION)
+        room = -(-elf.end // 16) * 16
+    except ValueError:
+        raise VdsoError("it has no vDSO") from None
+    if symbol is None:
+        raise VdsoError("its vDSO has no clock_gettime")
+    entry = symbol[0]
+    head = image[room : room + _HEAD.size]
+    if len(head) == _HEAD.size and _HEAD.unpack(head)[0] == _HEAD_MAGIC:
+        ahead = _HEAD.unpack(head)[1] + gap_ns
+        process.write(start + room, _head(ahead))
+        return
+    code = detour(image, entry, room + _HEAD.size, room)
+    if any(image[room:]) or room + _HEAD.size + len(code) > len(image):
+        raise VdsoError("its vDSO has no room at its end")
+    if _is_being_entered(process, start + entry):
+        raise VdsoError("it was frozen in the first instructions of the function that would be changed")
+    process.write(start + room, _head(gap_ns) + code)
+    process.write(start + entry, _JUMP.pack(_JUMP_CODE, room + _HEAD.size - (entry + _JUMP.size)))
+
+
+def detour(image: bytes, entry: int, place: int, head: int) -> bytes:
+    """The code that takes over from the function at `entry`, to lie at `place`, with its offset at `head`. All relative to the image.
+
+    int clock_gettime(edi = clock, rsi = result)
+    """
+    size = _movable(image, entry)
+    if size is None:
+        read = b"\xb8\xe4\x00\x00\x00" + b"\x0f\x05"  # mov eax, SYS_clock_gettime; syscall
+        original = b""
+    else:
+        read = b"\x57\x56" + b"\xe8\0\0\0\0" + b"\x5e\x5f"  # push rdi; push rsi; call original; pop rsi; pop rdi
+        original = image[entry : entry + size] + b"\xe9\0\0\0\0"  # its first instructions; jmp to the rest
+
+    def tail(at: int) -> bytes:
+        def of_head(offset: int, instruction: bytes, position: int) -> bytes:
+            return instruction + struct.pack("<i", head + offset - (at + position + len(instruction) + 4))
+
+        code = b"\x85\xc0\x75\x3b"  # test eax, eax; jne end
+        code += b"\x83\xff\x0b\x77\x36"  # cmp edi, 11; ja end
+        code += b"\xba" + struct.pack("<I", _MOVING_CLOCKS)  # mov edx, clocks
+        code += b"\x0f\xa3\xfa\x73\x2c"  # bt edx, edi; jnc end
+        code += of_head(16, b"\x48\x8b\x15", len(code))  # mov rdx, [seconds]
+        code += of_head(24, b"\x48\x8b\x0d", len(code))  # mov rcx, [nanoseconds]
+        code += b"\x48\x03\x4e\x08"  # add rcx, [rsi + 8]
+        code += b"\x48\x81\xf9" + struct.pack("<i", _SECOND)  # cmp rcx, 1e9
+        code += b"\x7c\x0a"  # jl store
+        code += b"\x48\x81\xe9" + struct.pack("<i", _SECOND) + b"\x48\xff\xc2"  # sub rcx, 1e9; inc rdx
+        code += b"\x48\x89\x4e\x08\x48\x01\x16"  # store: mov [rsi + 8], rcx; add [rsi], rdx
+        return code + b"\xc3"  # end: ret
+
+    whole = read + tail(place + len(read))
+    if size is not None:
+        call = 2
+        whole = whole[: call + 1] + struct.pack("<i", len(whole) - (call + 5)) + whole[call + 5 :]
+        jump_end = place + len(whole) + len(original)
+        whole += original[:-4] + struct.pack("<i", entry + size - jump_end)
+    return whole
+
+
+def _movable(image: bytes, entry: int) -> int | None:
+    """How many bytes of whole instructions make room for the jump; None when one of them means something else in another place."""
+    size = 0
+    while size < _JUMP.size:
+        for prefix, length in _MOVABLE:
+            if image.startswith(prefix, entry + size):
+                size += length
+                break
+        else:
+            return None
+    return size
+
+
+def _head(ahead_ns: int) -> bytes:
+    seconds, nanoseconds = divmod(ahead_ns, _SECOND)
+    return _HEAD.pack(_HEAD_MAGIC, ahead_ns, seconds, nanoseconds)
+
+
+def _is_being_entered(process: Process, entry: int) -> bool:
+    """Whether a thread stands between the instructions that the jump replaces."""
+    return any(entry < place < entry + _JUMP.size for place in process.places())
