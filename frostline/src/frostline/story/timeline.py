@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
@@ -33,6 +33,7 @@ from ..core.events import (
     RuntimeResponseStarted,
 )
 from ..core.function import Function
+from .function_error import error_of
 from .grpc_trace import GrpcTrace, read_trace
 from .records import Header, Line
 
@@ -76,6 +77,8 @@ class Invocation(Struct):
     request_id: str
     function: str
     arrived: float
+    payload: str = ""
+    """The beginning of the event, as far as a story keeps it."""
     environment: str | None = None
     """Where it ran, if it came to that."""
     started: float | None = None
@@ -185,7 +188,13 @@ class EnvironmentLife(Struct):
 
     def freeze_between(self, begin: float, end: float) -> Freeze | None:
         """The first freeze that began after `begin` and ended before `end`."""
-        return next((freeze for freeze in self.freezes if begin <= freeze.begin and freeze.end <= end), None)
+        index = bisect_left(self.freezes, begin, key=lambda freeze: freeze.begin)
+        return self.freezes[index] if index < len(self.freezes) and self.freezes[index].end <= end else None
+
+    def freeze_before(self, at: float) -> Freeze | None:
+        """The last freeze that had begun at a time, over or not."""
+        index = bisect_right(self.freezes, at, key=lambda freeze: freeze.begin)
+        return self.freezes[index - 1] if index else None
 
 
 class Timeline(Struct):
@@ -263,8 +272,8 @@ class _Builder:
         match event:
             case FunctionDeployed(function=function):
                 made.functions[function.name] = function
-            case InvocationArrived(request_id=request_id, function=name):
-                made.invocations[request_id] = Invocation(request_id, name, at)
+            case InvocationArrived(request_id=request_id, function=name, payload=payload):
+                made.invocations[request_id] = Invocation(request_id, name, at, payload.data.decode("utf-8", "replace"))
             case (
                 RuntimeResponded(request_id=request_id)
                 | RuntimeFailed(request_id=request_id)
@@ -290,7 +299,8 @@ class _Builder:
             last = life.invocations[-1].request_id if life.invocations else None
             life.freezes.append(Freeze(at, at, last))
         elif effect.before == "frozen" and life.freezes:
-            life.freezes[-1].end, life.freezes[-1].thawed = at, True
+            # An environment can also be stopped while it stands still.
+            life.freezes[-1].end, life.freezes[-1].thawed = at, effect.after == "thawing"
             life.freezes[-1].after = effect.request_id
         if effect.after == "busy" and effect.request_id is not None:
             self._start(life, effect.request_id, at)
@@ -339,11 +349,10 @@ class _Builder:
                 pass
 
     def _restored(self, life: EnvironmentLife, event: NetworkRestored) -> None:
-        """The network goes on right before the processes do, so it is the last freeze that began before it."""
-        for freeze in reversed(life.freezes):
-            if freeze.begin <= event.at + 0.5 and freeze.network is None:
-                freeze.network = event
-                return
+        """The network goes on right before the processes do; the news of it may come when the next freeze has begun."""
+        nearest = min(life.freezes[-3:], key=lambda freeze: abs(freeze.end - event.at), default=None)
+        if nearest is not None:
+            nearest.network = event
 
 
 def _add(connection: Connection, event: ConnectionTraffic | ConnectionClosed | PathExpired | ConnectionLost | FirstWriteAnswered) -> None:
@@ -373,32 +382,6 @@ def _resolve(invocation: Invocation, outcome: object) -> None:
             invocation.outcome, invocation.error_message = "unavailable", message
         case _:
             pass
-
-
-def error_of(response: str) -> tuple[str | None, str | None]:
-    """`errorType` and `errorMessage` of a function's error, of which a story keeps the beginning only: it may end in the middle of a string."""
-    return _text_field(response, "errorType"), _text_field(response, "errorMessage")
-
-
-def _text_field(response: str, name: str) -> str | None:
-    _, found, rest = response.partition(f'"{name}"')
-    if not found:
-        return None
-    rest = rest.lstrip(" :\n")
-    if not rest.startswith('"'):
-        return None
-    text, escaped = [], False
-    for character in rest[1:]:
-        if escaped:
-            text.append({"n": "\n", "t": "\t"}.get(character, character))
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character == '"':
-            break
-        else:
-            text.append(character)
-    return "".join(text)
 
 
 def _traces(line: LogLine) -> Iterator[GrpcTrace]:

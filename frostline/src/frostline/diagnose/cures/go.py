@@ -1,0 +1,112 @@
+"""Cures for Go's clients.
+
+Sources: the documentation and code of net/http and database/sql (Go 1.26), grpc-go 1.85 and go-redis 9, read in 2026; net/http and
+grpc-go were run.
+"""
+
+from __future__ import annotations
+
+from .table import Table
+
+_ONLY_IF_SAFE = "Sends the request again on a new connection: only for requests that may be carried out twice."
+
+STALE: Table = {
+    "net/http": (
+        (
+            "Transport.IdleConnTimeout = {age_go}",
+            "Shorter than the server's: zero is no limit, and a Transport built by hand has zero. Compared with the wall clock, so time spent frozen counts.",
+        ),
+        ("Transport.DisableKeepAlives = true", "No connection is reused; every request pays for one."),
+        (
+            'request.Header["Idempotency-Key"] = nil',
+            f"Go retries such a request by itself when a reused connection was over. {_ONLY_IF_SAFE}",
+        ),
+    ),
+    "grpc-go": (
+        (
+            "grpc.WithDefaultServiceConfig(...) with a retryPolicy for UNAVAILABLE",
+            _ONLY_IF_SAFE,
+        ),
+        (
+            "grpc.WithIdleTimeout({age_go})",
+            "Drops the connection of a channel without calls after this time (the default is 30 min); its timer fires at the thaw, and may come second.",
+        ),
+    ),
+    "go-redis": (
+        (
+            "redis.Options{{ConnMaxIdleTime: {age_go}}}",
+            "Shorter than the server's limit (the default is 30 min). Time spent frozen counts.",
+        ),
+    ),
+    "database/sql": (
+        ("db.SetConnMaxIdleTime({age_go})", "Shorter than the server's limit; a goroutine closes them, and it is late after a freeze."),
+        ("db.SetConnMaxLifetime({age_go})", "Looked at whenever a connection is taken from the pool, so it holds after a freeze, too."),
+    ),
+    "mongo-driver": (("options.Client().SetMaxConnIdleTime({age_go})", "Shorter than the server's limit. Time spent frozen counts."),),
+}
+
+KEEPALIVE: Table = {
+    "grpc-go": (
+        (
+            "leave out grpc.WithKeepaliveParams(...)",
+            "No PING can be under way when the environment freezes. A dead connection is then noticed by a call's deadline only: give each context one.",
+        ),
+    ),
+    "net/http": (
+        ("leave http2.Transport.ReadIdleTimeout at zero", "No PING is sent on idle HTTP/2 connections. Give each request a deadline."),
+    ),
+}
+
+BLACK_HOLE: Table = {
+    "net/http": (("http.Client{{Timeout: 5 * time.Second}}", "There is no limit by default."),),
+    "grpc-go": (
+        ("ctx, cancel := context.WithTimeout(ctx, 2*time.Second)", "Without a deadline a call waits for ever."),
+        (
+            "grpc.WithIdleTimeout({age_go})",
+            "Drops the connection of a channel without calls after this time; its timer fires at the thaw, and may come second.",
+        ),
+    ),
+    "go-redis": (
+        (
+            "redis.Options{{ReadTimeout: 2 * time.Second, ConnMaxIdleTime: {age_go}}}",
+            "Three seconds is the default, and then the command is sent again.",
+        ),
+    ),
+    "database/sql": (("db.QueryContext(ctx, ...)", "With a deadline in the context: there is no limit by default."),),
+    "mongo-driver": (("options.Client().SetTimeout(5 * time.Second)", "One limit for the whole operation."),),
+}
+
+REUSE: Table = {
+    "net/http": (
+        ("var client = &http.Client{{...}}", "At package level, with one Transport: every Transport has a pool of its own."),
+        (
+            "io.Copy(io.Discard, response.Body); response.Body.Close()",
+            "A connection is free again when its response's body was read to the end and closed.",
+        ),
+    ),
+    "grpc-go": (("var conn, _ = grpc.NewClient(...)", "At package level: a channel is made to be shared."),),
+    "go-redis": (("var client = redis.NewClient(...)", "At package level."),),
+    "database/sql": (("var db, _ = sql.Open(...)", "At package level; a DB is a pool. `SetMaxIdleConns(0)` turns it off."),),
+    "mongo-driver": (("mongo.Connect(...)", "In `init` or `main`, not in the handler."),),
+}
+
+CROWD: Table = {
+    "net/http": (
+        (
+            "Transport.MaxConnsPerHost = 10",
+            "Zero is no limit. Let `MaxIdleConnsPerHost` be the same: it is 2 by default, and what is more is closed after each use.",
+        ),
+    ),
+    "go-redis": (("redis.Options{{PoolSize: 10}}", "The default is ten for each CPU."),),
+    "database/sql": (("db.SetMaxOpenConns(4)", "Zero is no limit."),),
+    "mongo-driver": (("options.Client().SetMaxPoolSize(5)", "The default is 100."),),
+}
+
+HELD_BACK: Table = {
+    "grpc-go": (
+        (
+            "grpc.WithConnectParams(...) with BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, MaxDelay: time.Second",
+            "The next attempt comes sooner: by default it waits 1 s, then longer, up to 2 min.",
+        ),
+    ),
+}

@@ -1,0 +1,191 @@
+"""A connection that nothing answers on any more is written to after a freeze, and the function waits.
+
+**Claim.** Something on the path of a connection forgot it while the environment was frozen, and drops what is sent now, or the peer is
+gone without a word. Request B wrote on it, and waited: for its own time limit, or for Lambda's.
+
+**Proof.** The story says that the connection carries nothing any more (fate `blackhole`, or a middlebox that falls silent), or nothing
+came on it ever again; its first write after the thaw was answered by nothing within a second; and the function waited for it. A silent
+answer alone proves no wait: a client that closes an old connection gets none for its own FIN, either. So B failed, and its error is about
+time or the network, or nothing happened on its network for a second; or B went well, and only opened another connection to the
+destination after a second or more, later than any other invocation first used it.
+
+**Thresholds.** One second is what the router waits before it says that nothing came. Clients that close an old connection open the next
+one within milliseconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from ...core.events import FirstWriteAnswered
+from ...story.timeline import Connection, EnvironmentLife, Freeze, Invocation
+from ..errors import about_the_network, trouble
+from ..evidence import Evidence, last_byte, thaw_before
+from ..finding import Finding, Proof
+from ..remedy import remedy
+from ..words import capital, duration, quote, request
+
+NAME = "black-hole"
+
+PATIENCE_S = 1.0
+
+LOOK_S = 0.5
+"""The router cannot see a write into a black hole; it looks every half second whether one was dropped."""
+
+
+class _Case(Struct, frozen=True):
+    life: EnvironmentLife
+    connection: Connection
+    freeze: Freeze
+    last: float
+    wrote: float
+    victim: Invocation
+    until: float
+    """When the wait was over."""
+    instead: Connection | None
+    """The connection that was opened then."""
+    heard: str
+    failed: bool
+
+
+def find(evidence: Evidence) -> Iterator[Finding]:
+    """See the module."""
+    first_uses = _FirstUses(evidence)
+    for life in evidence.lives():
+        for connection in evidence.connections[life.id]:
+            for answer in connection.first_writes:
+                if answer.answer == "nothing" and (case := _case(evidence, life, connection, answer, first_uses)) is not None:
+                    yield _finding(evidence, case)
+                    break
+
+
+def _case(
+    evidence: Evidence, life: EnvironmentLife, connection: Connection, answer: FirstWriteAnswered, first_uses: _FirstUses
+) -> _Case | None:
+    freeze = thaw_before(life, answer.at - (answer.after_s or 0.0))
+    victim = evidence.at(life, answer.at, answer.request_id)
+    if freeze is None or victim is None:
+        return None
+    wrote = (
+        answer.at - answer.after_s
+        if answer.after_s is not None
+        else max(answer.at - LOOK_S, freeze.end, min(victim.started or 0.0, answer.at))
+    )
+    last = last_byte(connection, wrote)
+    if last > freeze.end or not _silent(connection, wrote):
+        return None
+    end = victim.responded or victim.finished or evidence.timeline.end
+    instead = evidence.next_opened(life, connection.name, wrote, end)
+    until = end if instead is None else instead.opened.at - instead.opened.dialed_s
+    error, waited = evidence.error(victim), max(until - wrote, 0.0)
+    if victim.failed:
+        about_it = about_the_network(error) and (instead is None or trouble(error) is not None)
+        # Lambda's own limit ends a function that waits without one; its message names no client.
+        if not about_it or (trouble(error) is None and waited < PATIENCE_S):
+            return None
+        return _Case(life, connection, freeze, last, wrote, victim, until, instead, error, failed=True)
+    if victim.outcome == "succeeded" and trouble(victim.response) in ("waited", "grpc"):
+        return _Case(life, connection, freeze, last, wrote, victim, until, instead, victim.response, failed=True)
+    if (
+        instead is None
+        or waited < PATIENCE_S
+        or first_uses.latest_but(life.function, connection.name, victim) >= wrote - (victim.started or wrote) + waited
+    ):
+        return None
+    return _Case(life, connection, freeze, last, wrote, victim, until, instead, "", failed=False)
+
+
+def _silent(connection: Connection, since: float) -> bool:
+    """Nothing can come on it, or nothing ever came."""
+    if (connection.lost is not None and connection.lost.fate == "blackhole") or (
+        connection.expired is not None and connection.expired.then == "silence"
+    ):
+        return True
+    return not any(burst.received and burst.until >= since for burst in connection.traffic)
+
+
+class _FirstUses:
+    """How long after its start each invocation first used a destination: what is usual for a function."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._first: dict[tuple[str, str], dict[str, float]] = {}
+        for life in evidence.lives():
+            for connection in evidence.connections[life.id]:
+                times = self._first.setdefault((life.function, connection.name), {})
+                opened = connection.opened
+                for at, request_id in (
+                    (opened.at - opened.dialed_s, opened.request_id),
+                    *((b.at, b.request_id) for b in connection.traffic if b.sent),
+                ):
+                    invocation = evidence.timeline.invocations.get(request_id or "")
+                    if invocation is not None and invocation.started is not None:
+                        times[invocation.request_id] = min(times.get(invocation.request_id, math.inf), at - invocation.started)
+
+    def latest_but(self, function: str, destination: str, victim: Invocation) -> float:
+        """The longest of them, one invocation left out; 0 where there are no others."""
+        times = self._first.get((function, destination), {})
+        return max((time for request_id, time in times.items() if request_id != victim.request_id), default=0.0)
+
+
+def _finding(evidence: Evidence, case: _Case) -> Finding:
+    life, connection, victim = case.life, case.connection, case.victim
+    number, name, waited = connection.number, connection.name, max(case.until - case.wrote, 0.0)
+    user = evidence.last_user(life, connection, case.freeze.end)
+    before = evidence.known(case.freeze.before)
+    why = _why(connection)
+    left = f"{capital(request(user))} left" if user is not None else "The init left"
+    claim = (
+        f"{left} connection {number} to {name} open. {why} {capital(request(victim.request_id))} wrote on it after "
+        f"{duration(case.wrote - case.last)} and waited {duration(waited)} for an answer that cannot come."
+    )
+    if victim.failed:
+        claim += f" The invocation failed: {quote(case.heard)}."
+    elif case.failed:
+        claim += f" The invocation answered {quote(case.heard)}."
+    else:
+        claim += " Then the client tried again on a new connection, and the invocation went well."
+    proof = [
+        Proof(at=case.last, text=f"Last byte on connection {number} to {name}, of {request(user)}.", request_id=user, connection=number),
+        Proof(at=case.freeze.begin, text=f"Frozen, after {request(before)}.", request_id=before),
+        Proof(at=case.freeze.end, text=f"{why} Thawed for {request(victim.request_id)}.", request_id=victim.request_id),
+        Proof(
+            at=case.wrote,
+            text=f"First write on connection {number}: nothing came.",
+            request_id=victim.request_id,
+            connection=number,
+        ),
+    ]
+    if case.instead is not None:
+        text = f"Connection {case.instead.number} to {name} is opened instead, after {duration(waited)}."
+        proof.append(Proof(at=case.instead.opened.at, text=text, request_id=victim.request_id, connection=case.instead.number))
+    if case.heard:
+        proof.append(Proof(at=victim.responded or case.until, text=f"The function said {quote(case.heard)}.", request_id=victim.request_id))
+    words = "\n".join([evidence.error(victim), victim.response, *(line.text for line in evidence.said(victim))])
+    return Finding(
+        rule=NAME,
+        severity="failure" if case.failed else "risk",
+        claim=claim,
+        function=life.function,
+        environment=life.id,
+        at=case.wrote,
+        requests=(user, victim.request_id) if user is not None and user != victim.request_id else (victim.request_id,),
+        connection=number,
+        destination=name,
+        proof=tuple(sorted(proof, key=lambda one: one.at)),
+        cures=remedy(evidence, life, "black_hole", connection, text=words, limit_s=_limit(connection)),
+    )
+
+
+def _why(connection: Connection) -> str:
+    if connection.expired is not None and connection.expired.then == "silence":
+        return f"The middlebox {connection.expired.middlebox} forgot it after {duration(connection.expired.idle_s)} without a byte, and says nothing."
+    if connection.lost is not None and connection.lost.fate == "blackhole":
+        return "Since the freeze it carries nothing in either direction (fate: blackhole)."
+    return "Nothing came on it since the freeze."
+
+
+def _limit(connection: Connection) -> float | None:
+    return connection.expired.idle_s if connection.expired is not None else None

@@ -1,0 +1,52 @@
+"""How findings speak: durations, request ids, and what a function said."""
+
+from __future__ import annotations
+
+import re
+
+SHORT_ID = 8
+"""Characters of a request id that a sentence shows: the first block of a UUID. `Finding.requests` has them whole."""
+
+LONGEST_QUOTE = 160
+
+_LONGEST_SHAPE = 120
+_VARIES = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|\d+")
+
+
+def duration(seconds: float) -> str:
+    """`0.3 ms`, `12 ms`, `4.5 s`, `2 min 5 s`."""
+    if seconds < 0.001:
+        return f"{max(seconds, 0.0) * 1e3:.1f} ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 99.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+def request(request_id: str | None) -> str:
+    """`request 1f3c9a2b`, or what there was instead of one."""
+    return "no request" if request_id is None else f"request {request_id[:SHORT_ID]}"
+
+
+def quote(text: str) -> str:
+    """The first line of what somebody said, not too long."""
+    # Node's runtime prints a line's end within a message as a carriage return.
+    line = text.replace("\r", "\n").strip().partition("\n")[0].replace("\t", " ")
+    return f"“{line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 1] + '…'}”"
+
+
+def times(count: int, noun: str) -> str:
+    """`1 connection`, `12 connections`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def capital(text: str) -> str:
+    """A sentence begins with it."""
+    return text[:1].upper() + text[1:]
+
+
+def shape(text: str) -> str:
+    """The beginning of a text with its numbers and ids left out: texts of one kind have the same."""
+    return _VARIES.sub("#", text[:_LONGEST_SHAPE])

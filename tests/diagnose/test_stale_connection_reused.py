@@ -1,0 +1,198 @@
+"""`stale-connection-reused`: both requests are named, the server's limit is, and a client that closes an old connection in good order is left alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from frostline.diagnose.diagnosis import findings
+
+from .told import A, B, C, Told
+
+RESET = "ConnectionError: ('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))"
+
+
+def post_twice(story: Told, connection: int = 1, *, begin: float = 1.0, ids: tuple[str, str] = (A, B), error: str | None = RESET) -> None:
+    """A connection of the first is ended by its server 3 s after its last byte, and used by the second 5 s later."""
+    first, second = ids
+    story.invocation(first, begin, begin + 0.1)
+    story.opens(connection, begin + 0.01)
+    story.sends(connection, begin + 0.02)
+    story.invocation(second, begin + 5, begin + 5.1, error=error)
+    story.peer_ends(connection, begin + 3.025, thaw=begin + 4.999)
+    story.first_write(connection, begin + 5.01, "rst")
+
+
+def test_the_request_that_left_it_open_and_the_one_that_paid_are_named() -> None:
+    story = Told()
+    post_twice(story)
+    [found] = findings(story.timeline())
+    assert (found.rule, found.severity, found.requests) == ("stale-connection-reused", "failure", (A, B))
+    assert (found.connection, found.destination, found.times) == (1, "api.local:8080", 1)
+    assert (
+        "sent FIN, which never reached the function (fate: lost), after 3.0 s without a byte, while the environment was frozen"
+        in found.claim
+    )
+    assert "request bbbbbbbb wrote on it after 5.0 s and got RST" in found.claim
+    assert [proof.at for proof in found.proof] == sorted(proof.at for proof in found.proof)
+    assert {cure.client for cure in found.cures} == {"requests"}
+
+
+def test_several_closes_agree_on_the_servers_limit_and_the_cure_is_below_it() -> None:
+    story = Told("nodejs20.x")
+    for number in range(3):
+        ids = (f"{number}a000000-0000-4000-8000-000000000000", f"{number}b000000-0000-4000-8000-000000000000")
+        post_twice(story, number, begin=1.0 + 10 * number, ids=ids, error="Error: socket hang up")
+    [found] = findings(story.timeline())
+    assert found.times == 3
+    assert "The server closes connections that are idle for 3.0 s: 3 closes say so." in found.claim
+    assert found.cures[0].client == "node:http" and "timeout: 2000" in found.cures[0].setting
+
+
+def test_gos_cure_names_the_transports_field() -> None:
+    story = Told("provided.al2023")
+    post_twice(
+        story, error='*url.Error: Post "http://api.local:8080/": read tcp 10.0.0.2:40001->198.19.64.1:8080: read: connection reset by peer'
+    )
+    [found] = findings(story.timeline())
+    assert [cure.setting for cure in found.cures][:2] == [
+        "Transport.IdleConnTimeout = 2 * time.Second",
+        "Transport.DisableKeepAlives = true",
+    ]
+
+
+def test_an_error_that_the_handler_caught_and_answered_is_a_failure_too() -> None:
+    story = Told()
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01)
+    story.sends(1, 1.02)
+    story.invocation(
+        B, 6.0, 6.1, answer="\"ConnectionError(ProtocolError('Connection aborted.', RemoteDisconnected('Remote end closed ...')))\""
+    )
+    story.peer_ends(1, 4.0, thaw=5.999)
+    story.first_write(1, 6.01, "rst")
+    [found] = findings(story.timeline())
+    assert found.severity == "failure" and "The invocation answered" in found.claim
+
+
+def test_a_client_that_sends_it_again_and_says_so_in_the_log_is_a_risk() -> None:
+    story = Told()
+    post_twice(story, error=None)
+    story.logs(6.02, "WARNING: Retrying after connection broken by 'RemoteDisconnected('Remote end closed connection without response')'")
+    story.opens(2, 6.03)
+    story.sends(2, 6.04)
+    [found] = findings(story.timeline())
+    assert found.severity == "risk" and "the invocation went well" in found.claim
+
+
+def test_a_client_that_closes_the_old_connection_in_good_order_is_healthy() -> None:
+    """Its FIN gets the same RST as a request would."""
+    story = Told()
+    post_twice(story, error=None)
+    story.opens(2, 6.02)
+    story.sends(2, 6.03)
+    assert findings(story.timeline()) == []
+
+
+@pytest.mark.parametrize("error", ["ValueError: negative amount", "KeyError: 'id'"])
+def test_an_invocation_that_failed_of_something_else_proves_nothing(error: str) -> None:
+    story = Told()
+    post_twice(story, error=error)
+    assert findings(story.timeline()) == []
+
+
+def test_an_unknown_clients_words_count_when_it_did_not_connect_anew() -> None:
+    story = Told("nodejs20.x")
+    post_twice(story, error="FancyClientError: transport was closed")
+    [found] = findings(story.timeline())
+    assert found.rule == "stale-connection-reused"
+    other = Told("nodejs20.x")
+    post_twice(other, error="FancyClientError: transport was closed")
+    other.opens(2, 6.02)
+    assert findings(other.timeline()) == []
+
+
+def test_a_write_on_a_connection_whose_end_the_kernel_had_received() -> None:
+    """`fin_delivered`, and every level below `network`: nobody looked."""
+    story = Told()
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, fate="fin_delivered")
+    story.sends(1, 1.02)
+    story.closes(1, 4.025, by="peer", frozen=True)
+    story.invocation(B, 6.0, 6.1, error="BrokenPipeError: [Errno 32] Broken pipe")
+    story.sends(1, 6.01, sent=180, received=0)
+    [found] = findings(story.timeline())
+    assert found.requests == (A, B) and "which its kernel received" in found.claim
+
+
+def test_a_farewell_on_a_connection_that_is_over_is_no_request() -> None:
+    story = Told()
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, fate="fin_delivered")
+    story.sends(1, 1.02)
+    story.closes(1, 4.025, by="peer", frozen=True)
+    story.invocation(B, 6.0, 6.1)
+    story.sends(1, 6.01, sent=31, received=0)
+    assert findings(story.timeline()) == []
+
+
+def test_a_middlebox_that_forgot_it_is_named_with_its_limit() -> None:
+    story = Told("nodejs20.x")
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, middlebox="nat-gateway", fate="survive")
+    story.sends(1, 1.02)
+    story.expires(1, 351.02, idle_s=350.0, then="rst", middlebox="nat-gateway")
+    story.invocation(B, 401.0, 401.1, error="Error: read ECONNRESET")
+    story.first_write(1, 401.01, "rst", after_s=None)
+    [found] = findings(story.timeline())
+    assert "The middlebox nat-gateway forgot it, after 5 min 50 s without a byte, while the environment was frozen" in found.claim
+
+
+def test_a_path_that_forgot_it_unseen() -> None:
+    """A real one: nothing is heard of it until the first write is answered by RST."""
+    story = Told("nodejs20.x")
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, fate="survive")
+    story.sends(1, 1.02)
+    story.invocation(B, 401.0, 401.1, error="Error: read ECONNRESET")
+    story.first_write(1, 401.01, "rst", after_s=0.0003)
+    story.closes(1, 401.0103, by="peer", how="rst")
+    [found] = findings(story.timeline())
+    assert found.requests == (A, B) and "had forgotten it" in found.claim
+
+
+def test_a_server_that_resets_a_request_within_an_invocation_is_not_stale() -> None:
+    story = Told("nodejs20.x")
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01)
+    story.sends(1, 1.02)
+    story.invocation(B, 6.0, 6.5, error="Error: read ECONNRESET")
+    story.first_write(1, 6.01, "data")
+    story.sends(1, 6.01)
+    story.sends(1, 6.2, sent=100, received=0)
+    story.closes(1, 6.21, by="peer", how="rst")
+    assert findings(story.timeline()) == []
+
+
+def test_one_that_died_two_freezes_ago() -> None:
+    story = Told()
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01)
+    story.sends(1, 1.02)
+    story.invocation(C, 6.0, 6.1)
+    story.peer_ends(1, 4.025, thaw=5.999)
+    story.invocation(B, 12.0, 12.1, error=RESET)
+    story.first_write(1, 12.01, "rst")
+    [found] = findings(story.timeline())
+    assert found.requests == (A, B) and "while the environment was frozen" in found.claim and "after 11.0 s" in found.claim
+
+
+def test_one_that_the_init_opened() -> None:
+    story = Told()
+    story.environment("env-1", 0.0)
+    story.opens(1, 0.3)
+    story.sends(1, 0.31)
+    story.invocation(B, 6.0, 6.1, error=RESET)
+    story.peer_ends(1, 3.31, thaw=5.999)
+    story.first_write(1, 6.01, "rst")
+    [found] = findings(story.timeline())
+    assert found.requests == (B,) and found.claim.startswith("The init left connection 1")
