@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 
 from frostline.cli import running
 from frostline.cli.main import main
-from frostline.core.fates import Fates
 from frostline.core.function import Function
 from frostline.testing.fake_runtime import Program
 from frostline.testing.fake_sandbox import FakeSandbox
@@ -41,8 +40,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeSandbox]:
     """The sandbox that commands open."""
     sandbox = FakeSandbox()
 
-    async def opened(report: Any, on_output: Any, *, freezer: str, fates: Fates | None) -> FakeSandbox:
-        del freezer, fates
+    async def opened(report: Any, on_output: Any, **_: Any) -> FakeSandbox:
         return await sandbox.opened(report, on_output)
 
     monkeypatch.setattr(running, "open_sandbox", opened)

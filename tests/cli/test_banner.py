@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 import pytest
+from msgspec import structs
 
 from frostline.cli.banner import banner, level_lines
 from frostline.core.function import Function
@@ -120,8 +121,16 @@ def test_paths_below_the_current_folder_are_shown_from_there(monkeypatch: pytest
                 "processes of this machine, not isolated: run functions that you trust; limits on processes",
             ],
         ),
+        (
+            structs.replace(BEST, network_freezes=True),
+            [
+                "the network and processes, by the cgroup v2 freezer",
+                "each environment in namespaces of its own; limits on memory and processes",
+                "the network is reachable; this machine is host.frostline.internal there",
+            ],
+        ),
     ],
-    ids=["cgroup v1", "signals"],
+    ids=["cgroup v1", "signals", "network"],
 )
 def test_a_level_is_said_in_words_and_never_more_than_it_is(level: Level, lines: list[str]) -> None:
     assert level_lines(level) == lines

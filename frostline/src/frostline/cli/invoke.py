@@ -20,7 +20,17 @@ from ..core.policy import Policy
 from ..project import Project
 from ..wire.invoke_api import MAX_REQUEST
 from ..wire.payload_json import payload_error
-from .options import DEFAULT_PORT, Failure, chosen_fates, policy_options, project_options, source, take_policy
+from .options import (
+    DEFAULT_PORT,
+    Failure,
+    chosen_fates,
+    chosen_middleboxes,
+    chosen_upstreams,
+    policy_options,
+    project_options,
+    source,
+    take_policy,
+)
 from .running import load_project, opener, run
 from .terminal import Printer
 
@@ -55,6 +65,8 @@ def invoke(
     as_json: bool,
     freeze: str,
     fates: tuple[str, ...],
+    middleboxes: tuple[str, ...],
+    upstreams: tuple[str, ...],
     story: str | None,
     **options: Any,
 ) -> None:
@@ -67,7 +79,7 @@ def invoke(
     if port is None and endpoint is None and ("/" in target or Path(target).exists()):
         if asynchronous:
             raise Failure("--asynchronous needs a running `frostline up`: without one, nobody would run the event.")
-        sandbox = opener(freeze, chosen_fates(fates, freeze))
+        sandbox = opener(freeze, chosen_fates(fates, freeze), chosen_upstreams(upstreams), middleboxes=chosen_middleboxes(middleboxes))
         chosen = take_policy(options, freeze, spares=0)
         project = load_project(source(target, **options))
         name = _choose(project, function)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from .demo import demo
+from .doctor import doctor
 from .invoke import invoke
 from .logs import logs
+from .story import story
 from .up import up
 
 
@@ -19,3 +22,6 @@ def main() -> None:
 main.add_command(up)
 main.add_command(invoke)
 main.add_command(logs)
+main.add_command(story)
+main.add_command(demo)
+main.add_command(doctor)

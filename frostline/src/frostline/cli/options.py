@@ -11,15 +11,25 @@ import click
 
 from ..core.fates import FATES, Fates
 from ..core.fates import parse as parse_fates
+from ..core.middlebox import MIDDLEBOXES, Middleboxes
+from ..core.middlebox import parse as parse_middleboxes
 from ..core.policy import Policy
+from ..core.upstream import Upstream
+from ..core.upstream import parse as parse_upstreams
 from ..project import Source
+from ..upstreams import PackagesMissing, check
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_PORT = 3001
 """The port of `sam local start-lambda`, so that scripts written for it work unchanged."""
 
-FREEZERS = ("best", "network", "cgroup-v2", "cgroup-v1", "signals", "off")
+FREEZERS = ("best", "network", "processes", "cgroup-v2", "cgroup-v1", "signals", "off")
+
+FREEZE_HELP = (
+    "What is frozen. best: processes, by the best freezer there is, and their network, where the machine allows. network: the same, or an error. "
+    "processes: not the network. The others name a freezer for processes; off freezes nothing."
+)
 
 if TYPE_CHECKING:
     _Float = click.ParamType[float]
@@ -123,13 +133,29 @@ def policy_options(command: Command) -> Command:
     default = Policy()
     for option in reversed(
         (
-            click.option("--freeze", type=click.Choice(FREEZERS), default="best", show_default=True, help="How environments are frozen."),
+            click.option("--freeze", type=click.Choice(FREEZERS), default="best", show_default=True, help=FREEZE_HELP),
             click.option(
                 "--fate",
                 "fates",
                 multiple=True,
                 metavar="[HOST[:PORT]=]FATE",
-                help=f"With --freeze network, what becomes of connections: {', '.join(FATES)}. For one destination, or for all others; repeatable.",
+                help=f"Where the network freezes, what becomes of connections: {', '.join(FATES)}. For one destination, or for all others; repeatable.",
+            ),
+            click.option(
+                "--middlebox",
+                "middleboxes",
+                multiple=True,
+                metavar="[HOST[:PORT]=]NAME",
+                help=f"What forgets idle connections on their way: {', '.join(MIDDLEBOXES)}, none, or by numbers: idle=30,then=rst|fin|silence. "
+                "For one destination, or for all others; repeatable.",
+            ),
+            click.option(
+                "--upstream",
+                "upstreams",
+                multiple=True,
+                metavar="NAME[:PORT]=SERVER",
+                help="A server for functions to talk to, under this name: http1, http2, grpc (a cache) or echo, with tls, idle=60s, close=fin|rst|goaway, "
+                "rtt=50ms (api.example.com:443=http1,tls,idle=5s); or host:PORT for a port of this machine. Repeatable.",
             ),
             click.option(
                 "--freeze-delay",
@@ -202,8 +228,29 @@ def chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
         parsed = parse_fates(texts)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="'--fate'") from error
-    if texts and freeze != "network":
+    if texts and freeze not in ("best", "network"):
         raise click.BadParameter(
-            f"connections meet a fate with --freeze network only, and this is --freeze {freeze}.", param_hint="'--fate'"
+            f"connections meet a fate where the network freezes, and with --freeze {freeze} it does not.", param_hint="'--fate'"
         )
+    return parsed
+
+
+def chosen_middleboxes(texts: Sequence[str]) -> Middleboxes:
+    """The middleboxes as the options say them."""
+    try:
+        return parse_middleboxes(texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--middlebox'") from error
+
+
+def chosen_upstreams(texts: Sequence[str]) -> tuple[Upstream, ...]:
+    """The upstreams as the options say them."""
+    try:
+        parsed = parse_upstreams(texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--upstream'") from error
+    try:
+        check(parsed)
+    except PackagesMissing as error:
+        raise Failure(str(error)) from error
     return parsed

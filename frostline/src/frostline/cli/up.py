@@ -17,7 +17,17 @@ from ..control.service import Service
 from ..core.policy import Policy
 from ..project import Project
 from .banner import banner, notes
-from .options import DEFAULT_PORT, Failure, chosen_fates, policy_options, project_options, source, take_policy
+from .options import (
+    DEFAULT_PORT,
+    Failure,
+    chosen_fates,
+    chosen_middleboxes,
+    chosen_upstreams,
+    policy_options,
+    project_options,
+    source,
+    take_policy,
+)
 from .outlet import Outlet
 from .running import load_project, opener, run
 from .terminal import Printer, colours
@@ -47,6 +57,8 @@ def up(
     quiet: bool,
     freeze: str,
     fates: tuple[str, ...],
+    middleboxes: tuple[str, ...],
+    upstreams: tuple[str, ...],
     story: str | None,
     **options: Any,
 ) -> None:
@@ -56,7 +68,7 @@ def up(
     can invoke its functions with the printed endpoint. An edit is served by the next invocation.
     """
     chosen = take_policy(options, freeze)
-    sandbox = opener(freeze, chosen_fates(fates, freeze))
+    sandbox = opener(freeze, chosen_fates(fates, freeze), chosen_upstreams(upstreams), middleboxes=chosen_middleboxes(middleboxes))
     project = load_project(source(path, **options))
     recording = Path(story) if story else None
     work = _serve(project, chosen, sandbox, host, port, recording, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet)
