@@ -1,8 +1,9 @@
-"""`--freeze network`: what functions meet on connections that are older than a freeze, whoever runs Frostline."""
+"""The network freezes with its environment: what functions meet on connections that are older, whoever runs Frostline."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import socket
@@ -16,11 +17,23 @@ from pathlib import Path
 
 import pytest
 
-from frostline.core.events import ConnectionClosed, ConnectionLost, ConnectionOpened, Event, FirstWriteAnswered, NetworkRestored
+from frostline.core.events import (
+    ConditionsChanged,
+    ConnectionClosed,
+    ConnectionLost,
+    ConnectionOpened,
+    ConnectionRefused,
+    ConnectionTraffic,
+    Event,
+    FirstWriteAnswered,
+    NetworkRestored,
+    PathExpired,
+)
 from frostline.project import default_cache
 from frostline.story.reader import Story
+from frostline.story.timeline import Timeline, timeline
 
-from .running import FUNCTIONS, RUNTIME, Server, run_cli, surroundings, up
+from .running import FUNCTIONS, RUNTIME, Server, surroundings, up
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
 
@@ -98,12 +111,17 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def options(*fates: str) -> list[str]:
     chosen = [word for fate in fates for word in ("--fate", fate)]
-    return ["--name", "f", "--handler", "app.handler", "--runtime", RUNTIME, "--timeout", "60s", "--freeze", "network", *chosen]
+    return ["--name", "f", "--handler", "app.handler", "--runtime", RUNTIME, "--timeout", "60s", *chosen]
 
 
 def events(story: Path) -> list[Event]:
     with Story.open(story) as opened:
         return [line.event for line in opened if line.event is not None]
+
+
+def timeline_of(story: Path) -> Timeline:
+    with Story.open(story) as opened:
+        return timeline(opened.header, opened)
 
 
 def post_twice(server: Server, peer: Peer, **more: object) -> tuple[str, str, str, str]:
@@ -137,6 +155,13 @@ def test_a_post_on_a_connection_whose_end_was_lost_fails_and_the_story_names_bot
     assert {(event.by, event.how, event.frozen, event.reached) for event in closed.values()} == {("peer", "fin", True, "never")}
     assert len([event for event in there if isinstance(event, ConnectionLost)]) == 5
     assert sum(event.fins for event in there if isinstance(event, NetworkRestored)) == 5
+    bursts = [event for event in there if isinstance(event, ConnectionTraffic)]
+    assert [(event.connection, event.request_id) for event in bursts if event.sent] == [
+        (connection.connection, first) for connection, (first, _, _, _) in zip(opened, found, strict=True)
+    ]
+    lives = timeline_of(story).environments.values()
+    begins = {phase.request_id: phase.begin for life in lives for phase in life.phases if phase.state == "busy"}
+    assert all(0 <= event.at - begins[str(event.request_id)] < 5 for event in bursts), "all times are by one clock"
 
 
 def test_the_same_post_succeeds_when_the_end_is_delivered(client: Path, peer: Peer, tmp_path: Path) -> None:
@@ -170,17 +195,73 @@ def test_thirty_plain_sockets_of_thirty_are_reset(client: Path, tmp_path: Path, 
     assert outcomes == ["ConnectionResetError"] * TIMES
 
 
-def test_a_healthy_connection_survives_sixty_freezes(client: Path, peer: Peer, tmp_path: Path) -> None:
+def test_a_healthy_connection_survives_two_hundred_freezes(client: Path, peer: Peer, tmp_path: Path) -> None:
     story = tmp_path / "story"
-    with up(tmp_path / "home", client, *options("survive"), "--story", str(story)) as server:
-        for _ in range(60):
+    with up(tmp_path / "home", client, *options("survive"), "--freeze-delay", "0", "--story", str(story)) as server:
+        for _ in range(200):
             assert server.invoke("f", {"do": "post", "url": peer.url}).payload == "ok"
             server.until_state("f", "frozen")
     there = events(story)
     assert len([event for event in there if isinstance(event, ConnectionOpened)]) == 1
     restored = [event for event in there if isinstance(event, NetworkRestored)]
-    assert len(restored) >= 59
+    assert len(restored) >= 199
     assert all(event.drained and not event.fins + event.resets + event.lost for event in restored)
+    assert {event.answer for event in there if isinstance(event, FirstWriteAnswered)} == {"data"}
+
+
+def test_with_processes_alone_frozen_the_kernel_is_told_and_nothing_fails(client: Path, peer: Peer, tmp_path: Path) -> None:
+    with up(tmp_path / "home", client, *options(), "--freeze", "processes") as server:
+        assert (server.started["level"]["network_freezes"], server.started["level"]["freezer"] != "off") == (False, True)
+        found = [post_twice(server, peer) for _ in range(5)]
+    assert {(first, second) for _, first, _, second in found} == {("ok", "ok")}
+
+
+def test_a_path_that_a_middlebox_forgot_in_a_freeze_fails_the_next_post(client: Path, peer: Peer, tmp_path: Path) -> None:
+    """And nobody closed anything: the server holds the connection still."""
+    story = tmp_path / "story"
+    with up(
+        tmp_path / "home", client, *options("survive"), "--middlebox", "localhost=idle=500ms,then=rst", "--story", str(story)
+    ) as server:
+        first = server.invoke("f", {"do": "post", "url": peer.url})
+        server.until_state("f", "frozen")
+        time.sleep(0.7)
+        second = server.invoke("f", {"do": "post", "url": peer.url})
+    assert first.payload == "ok"
+    assert "RemoteDisconnected" in str(second.payload) or "Connection reset" in str(second.payload)
+    there = events(story)
+    (expired,) = [event for event in there if isinstance(event, PathExpired)]
+    (answered,) = [event for event in there if isinstance(event, FirstWriteAnswered)]
+    (closed,) = [event for event in there if isinstance(event, ConnectionClosed)]
+    assert (expired.middlebox, expired.idle_s, expired.then) == ("idle=0.5,then=rst", 0.5, "rst")
+    assert (answered.answer, answered.request_id) == ("rst", second.request_id)
+    assert answered.idle_s is not None and answered.idle_s > 0.7
+    assert (closed.by, closed.how, closed.request_id) == ("middlebox", "rst", second.request_id)
+
+
+def test_conditions_are_changed_while_functions_run(client: Path, peer: Peer, tmp_path: Path) -> None:
+    story = tmp_path / "story"
+    with up(tmp_path / "home", client, *options("survive"), "--story", str(story)) as server:
+        assert post_twice(server, peer)[3] == "ok"
+        status, _, body = server.http("PUT", "/_frostline/network", json.dumps({"fates": [f"{HOST}=lost"]}).encode())
+        assert (status, json.loads(body)["fates"]) == (200, ["lost", f"{HOST}=lost"])
+        assert "RemoteDisconnected" in post_twice(server, peer)[3]
+        (environment,) = server.environments("f")
+        server.http("PUT", f"/_frostline/network?environment={environment['environment']}", b'{"fates": ["fin_delivered"]}')
+        assert post_twice(server, peer)[3] == "ok"
+    changed = [event for event in events(story) if isinstance(event, ConditionsChanged)]
+    assert [event.environment for event in changed] == ["", environment["environment"]]
+
+
+def test_who_dials_what_it_may_not_is_told_why(client: Path, tmp_path: Path) -> None:
+    story = tmp_path / "story"
+    with up(tmp_path / "home", client, *options(), "--story", str(story)) as server:
+        answer = server.invoke("f", {"do": "post", "url": "http://169.254.169.254/latest/meta-data"})
+        assert "Connection" in str(answer.payload)
+        server.until(lambda: any("169.254.169.254" in line for line in server.errors), "note")
+    (note,) = [line for line in server.errors if "169.254.169.254" in line]
+    assert note.startswith("frostline: f: a connection to 169.254.169.254:80 was refused: 169.254.169.254 is link-local")
+    (refused,) = [event for event in events(story) if isinstance(event, ConnectionRefused)]
+    assert (refused.request_id, "link-local" in refused.reason) == (answer.request_id, True)
 
 
 def test_a_killed_frostline_leaves_nothing_of_a_frozen_network(client: Path, peer: Peer, tmp_path: Path) -> None:
@@ -215,21 +296,3 @@ def test_an_ordinary_users_function_meets_the_same(client: Path, peer: Peer, tmp
         _, first, _, second = post_twice(server, peer)
     assert first == "ok"
     assert "RemoteDisconnected" in second
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (
-            ["--freeze", "network", "--fate", "redis:6379=dead"],
-            "'dead' is not a fate. There are survive, fin_delivered, lost and blackhole.",
-        ),
-        (["--freeze", "network", "--fate", "redis:http=lost"], "'http' in 'redis:http' is not a port."),
-        (["--freeze", "network", "--fate", "=lost"], "'' is not a destination."),
-        (["--fate", "lost"], "connections meet a fate with --freeze network only, and this is --freeze best."),
-    ],
-)
-def test_a_fate_that_is_none_is_explained(tmp_path: Path, arguments: list[str], said: str) -> None:
-    done = run_cli(tmp_path, "up", str(FUNCTIONS / "network"), *arguments)
-    assert done.returncode == 2
-    assert said in " ".join(done.stderr.decode().split())

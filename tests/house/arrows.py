@@ -35,9 +35,13 @@ ARROWS: dict[str, dict[str, frozenset[str]]] = {
         "testing": frozenset({"core", "sandbox.port", "story", "diagnose", "trials", "upstreams"}),
     },
     "thawsafe": {
-        ROOT_MODULE: frozenset({"_core"}),
+        ROOT_MODULE: frozenset({"_core", "_runtime", "_install"}),
+        "__main__": frozenset({"_runtime"}),
+        "wrapped": frozenset({"_install", "_runtime"}),
+        "_install": frozenset({"adapters", "_runtime", "_core"}),
+        "adapters": frozenset({"_runtime", "_core"}),
+        "_runtime": frozenset({"_core"}),
         "_core": frozenset(),
-        "adapters": frozenset({ROOT_MODULE, "_core"}),
     },
 }
 """Who may import whom: package -> room -> rooms (or single modules) that it may import beside itself. No other room may exist."""

@@ -12,8 +12,8 @@ import pytest
 from tests.house.arrows import imports_of, modules_of
 
 REPOSITORY = Path(__file__).parents[2]
-OPTIONAL = {"frostline": {"pytest"}, "thawsafe": set[str]()}
-"""Imported only where the user has it: frostline's pytest plugin."""
+OPTIONAL = {"frostline": {"pytest"}, "thawsafe": {"snapshot-restore-py", "sitecustomize"}}
+"""Imported only where it is there, beside the extras: frostline's pytest plugin, what Lambda's runtime brings along."""
 
 
 def normalized(requirement: str) -> str:
@@ -26,15 +26,17 @@ def normalized(requirement: str) -> str:
 
 @pytest.mark.parametrize("package", ["frostline", "thawsafe"])
 def test_imports_and_declared_dependencies_agree(package: str) -> None:
-    declared = {normalized(one) for one in tomllib.loads((REPOSITORY / package / "pyproject.toml").read_text())["project"]["dependencies"]}
+    project = tomllib.loads((REPOSITORY / package / "pyproject.toml").read_text())["project"]
+    declared = {normalized(one) for one in project["dependencies"]}
+    extras = {normalized(one) for extra in project.get("optional-dependencies", {}).values() for one in extra}
     distributions = packages_distributions()
     imported = {
         normalized(distributions.get(top, [top])[0])
         for module in modules_of(REPOSITORY / package / "src")
-        # What runs inside a function's environment (a runtime client) has its own packages there.
-        if ".runtimes." not in module.name or "bootstrap" not in module.name
+        # What runs inside a function's environment (a runtime client, a bundled function) has its own packages there.
+        if (".runtimes." not in module.name or "bootstrap" not in module.name) and ".trials.functions." not in module.name
         for _, target in imports_of(module)
         if (top := target.partition(".")[0]) not in sys.stdlib_module_names and top not in ("frostline", "thawsafe")
     }
-    assert imported - OPTIONAL[package] - declared == set(), "imported, and not declared in pyproject.toml"
+    assert imported - OPTIONAL[package] - extras - declared == set(), "imported, and not declared in pyproject.toml"
     assert declared - imported == set(), "declared in pyproject.toml, and never imported"

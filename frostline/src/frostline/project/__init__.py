@@ -15,6 +15,7 @@ from .environ import Credentials, extension_environment, runtime_environment
 from .fingerprint import fingerprint, stamp
 from .load import load, reread
 from .model import DEFAULT_PATHS, Deployment, Launch, Paths, Project, ProjectError, Refused, Seen, Source, default_cache
+from .runtimes import launch
 
 __all__ = [
     "DEFAULT_PATHS",
@@ -30,6 +31,7 @@ __all__ = [
     "default_cache",
     "extension_environment",
     "fingerprint",
+    "launch",
     "load",
     "reread",
     "runtime_environment",

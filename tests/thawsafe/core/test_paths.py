@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thawsafe._core.paths import LEARNED_FLOOR, LEARNED_SHARE, Path
+
+
+def test_an_unknown_path_allows_what_is_configured() -> None:
+    assert Path().allows(50.0) == 50.0
+
+
+@pytest.mark.parametrize(
+    ("header", "allowed"),
+    [
+        ("timeout=5", 4.0),
+        ("timeout=5, max=100", 4.0),
+        ("max=100, timeout = 65", 50.0),
+        ('Timeout="20"', 19.0),
+        ("timeout=1", 0.5),
+        ("timeout=0", 50.0),
+        ("max=100", 50.0),
+        ("timeout=-5", 50.0),
+        ("timeout=5.5x", 50.0),
+        ("idle_timeout=5", 50.0),
+        ("", 50.0),
+        ("timeout=" + "9" * 400, 50.0),
+    ],
+)
+def test_a_servers_hint(header: str, allowed: float) -> None:
+    path = Path()
+    path.hinted(header)
+
+    assert path.allows(50.0) == allowed
+
+
+@given(st.text())
+def test_whatever_a_server_says_is_no_error(header: str) -> None:
+    path = Path()
+    path.hinted(header)
+
+    assert 0.0 < path.allows(50.0) <= 50.0
+
+
+def test_a_death_teaches() -> None:
+    path = Path()
+    path.was_dead_after(30.0)
+
+    assert path.allows(50.0) == 30.0 * LEARNED_SHARE
+
+
+def test_the_earliest_death_counts() -> None:
+    path = Path()
+    path.was_dead_after(20.0)
+    path.was_dead_after(30.0)
+
+    assert path.allows(50.0) == 20.0 * LEARNED_SHARE
+
+
+def test_one_death_before_what_others_lived_through_is_a_restart() -> None:
+    path = Path()
+    path.was_alive_after(40.0)
+    path.was_dead_after(10.0)
+
+    assert path.allows(50.0) == 50.0
+
+    path.was_dead_after(10.0)
+
+    assert path.allows(50.0) == 10.0 * LEARNED_SHARE, "two are believed"
+
+
+def test_a_longer_life_is_believed_over_a_death() -> None:
+    path = Path()
+    path.was_dead_after(10.0)
+    path.was_alive_after(12.0)
+
+    assert path.allows(50.0) == 50.0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(min_value=0, max_value=1e6))))
+def test_reuse_never_ends_for_good(lives: list[tuple[bool, float]]) -> None:
+    path = Path()
+    for died, idle in lives:
+        (path.was_dead_after if died else path.was_alive_after)(idle)
+
+    assert LEARNED_FLOOR <= path.allows(50.0) <= 50.0

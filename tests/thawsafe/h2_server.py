@@ -1,0 +1,85 @@
+"""A small HTTP/2 server that counts the tags it sees, without TLS (prior knowledge) or with."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import h2.config
+import h2.connection
+import h2.events
+
+
+class H2Server:
+    """One thread a connection."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self.port: int = self._listener.getsockname()[1]
+        self.seen: Counter[str] = Counter()
+        self.pings = 0
+        self._context = context
+        self._lock = threading.Lock()
+        self._connections: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self._connections.append(client)
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, ssl.SSLError):
+            if self._context is not None:
+                client = self._context.wrap_socket(client, server_side=True)
+            state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+            state.initiate_connection()
+            client.sendall(state.data_to_send())
+            while data := client.recv(65536):
+                for event in state.receive_data(data):
+                    self._handle(state, event)
+                client.sendall(state.data_to_send())
+
+    def _handle(self, state: h2.connection.H2Connection, event: h2.events.Event) -> None:
+        if isinstance(event, h2.events.RequestReceived):
+            path = str(dict(event.headers or [])[":path"])
+            with self._lock:
+                self.seen[path.rpartition("/")[2]] += 1
+        elif isinstance(event, h2.events.PingReceived):
+            with self._lock:
+                self.pings += 1
+        elif isinstance(event, h2.events.DataReceived):
+            state.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
+        elif isinstance(event, h2.events.StreamEnded):
+            stream = event.stream_id or 0
+            state.send_headers(stream, [(":status", "200"), ("content-length", "2")])
+            state.send_data(stream, b"ok", end_stream=True)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(5)
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+
+
+@contextmanager
+def h2_server(context: ssl.SSLContext | None = None) -> Iterator[H2Server]:
+    server = H2Server(context)
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.thawsafe.freezing import Clocks, mark_invocation
+from thawsafe import lambda_
+from thawsafe._runtime.guard import LEAST_PROBE, MOST_PATHS, Guard
+from thawsafe._runtime.journal import Journal
+from thawsafe._runtime.watch import WATCH
+
+pytestmark = pytest.mark.usefixtures("clocks")
+
+
+@pytest.fixture
+def guard() -> Guard:
+    return Guard("test", lambda_(), journal=Journal())
+
+
+class Probe:
+    """A peer's answer to a probe."""
+
+    def __init__(self, answer: bool | Exception) -> None:
+        self.answer = answer
+        self.asked: list[float] = []
+
+    def __call__(self, seconds: float) -> bool:
+        self.asked.append(seconds)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def never() -> bool:
+    raise AssertionError("the free check was made")
+
+
+def still_open() -> bool:
+    return False
+
+
+def test_what_was_used_just_now_is_not_even_looked_at(guard: Guard) -> None:
+    assert guard.usable(guard.opened("a:1"), never)
+
+
+def test_what_was_not_is_looked_at_first(guard: Guard, clocks: Clocks) -> None:
+    life = guard.opened("a:1")
+    clocks.pass_(0.6)
+
+    assert not guard.usable(life, lambda: True, Probe(True))
+
+
+def test_a_probe_is_made_after_a_freeze_only(guard: Guard, clocks: Clocks) -> None:
+    mark_invocation()
+    life, probe = guard.opened("a:1"), Probe(True)
+    clocks.pass_(10.0)
+    assert guard.usable(life, still_open, probe)
+    assert probe.asked == []
+
+    mark_invocation()
+    assert guard.usable(life, still_open, probe)
+    assert len(probe.asked) == 1
+
+
+def test_who_asks_next_need_not_ask_again(guard: Guard, clocks: Clocks) -> None:
+    life, probe = guard.opened("a:1"), Probe(True)
+    clocks.pass_(10.0)
+
+    assert guard.usable(life, still_open, probe)
+    assert guard.usable(life, never, probe)
+    assert len(probe.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [False, OSError("reset"), RuntimeError("whatever a client raises")], ids=str)
+def test_a_probe_that_fails_is_a_no(guard: Guard, clocks: Clocks, answer: bool | Exception) -> None:
+    life = guard.opened("a:1")
+    clocks.pass_(10.0)
+
+    assert not guard.usable(life, still_open, Probe(answer))
+
+
+@pytest.mark.parametrize(("took", "expected"), [(0.0, LEAST_PROBE), (0.08, 0.08), (9.0, 0.25)])
+def test_a_probe_gets_as_long_as_opening_took_within_limits(guard: Guard, clocks: Clocks, took: float, expected: float) -> None:
+    life, probe = guard.opened("a:1", took), Probe(True)
+    clocks.pass_(10.0)
+    guard.usable(life, still_open, probe)
+
+    assert probe.asked == [expected]
+
+
+async def test_an_asynchronous_probe_that_never_returns_is_given_up(guard: Guard, clocks: Clocks) -> None:
+    life = guard.opened("a:1", 0.02, asyncio.get_running_loop())
+    clocks.pass_(10.0)
+
+    async def hang(_: float) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    async with asyncio.timeout(1.0):
+        assert not await guard.usable_async(life, still_open, hang)
+
+
+async def test_a_cancelled_probe_is_cancelled(guard: Guard, clocks: Clocks) -> None:
+    life = guard.opened("a:1", 0.25, asyncio.get_running_loop())
+    clocks.pass_(10.0)
+    began = asyncio.Event()
+
+    async def hang(_: float) -> bool:
+        began.set()
+        await asyncio.Event().wait()
+        return True
+
+    task = asyncio.ensure_future(guard.usable_async(life, still_open, hang))  # noqa: TID251 - a task of this test
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_the_loop_turns_before_a_connection_is_looked_at(guard: Guard, clocks: Clocks) -> None:
+    """The loop was frozen too: what came for the connection meanwhile has not been read."""
+    ours, theirs = await pipe()
+    life = guard.opened("a:1", loop=asyncio.get_running_loop())
+    clocks.pass_(0.7)
+    theirs.close()
+    await theirs.wait_closed()
+
+    assert not await guard.usable_async(life, ours.is_closing)
+
+
+async def pipe() -> tuple[asyncio.StreamWriter, asyncio.StreamWriter]:
+    """Both ends of a connection."""
+    accepted: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+
+    class Ours(asyncio.Protocol):
+        """Closes when the peer has, as clients' protocols do."""
+
+    server = await asyncio.start_server(lambda _, writer: accepted.set_result(writer), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    transport, _ = await asyncio.get_running_loop().create_connection(Ours, "127.0.0.1", port)
+    theirs = await accepted
+    server.close()
+    return asyncio.StreamWriter(transport, asyncio.StreamReaderProtocol(asyncio.StreamReader()), None, asyncio.get_running_loop()), theirs
+
+
+def test_a_connection_of_another_loop_is_not_used(guard: Guard) -> None:
+    async def open_one() -> object:
+        return guard.opened("a:1", loop=asyncio.get_running_loop())
+
+    life = asyncio.run(open_one())
+    assert not asyncio.run(guard.usable_async(life, still_open))  # type: ignore[arg-type]
+
+
+def test_a_death_on_the_way_teaches_the_path(guard: Guard, clocks: Clocks) -> None:
+    mark_invocation()
+    life = guard.opened("a:1")
+    clocks.pass_(30.0)
+    assert guard.usable(life, still_open)
+    guard.failed(life)
+
+    other = guard.opened("a:1")
+    clocks.pass_(29.0)
+    assert not guard.usable(other, still_open)
+    clocks.pass_(0.0)
+    elsewhere = guard.opened("b:1")
+    clocks.pass_(29.0)
+    assert guard.usable(elsewhere, still_open), "another path"
+
+
+def test_a_hint_is_heeded(guard: Guard, clocks: Clocks) -> None:
+    mark_invocation()
+    life = guard.opened("a:1")
+    guard.hinted(life, "timeout=5")
+    clocks.pass_(4.5)
+
+    assert not guard.usable(life, still_open)
+
+
+def test_only_so_many_paths_are_remembered(guard: Guard) -> None:
+    for number in range(2 * MOST_PATHS):
+        guard.opened(f"host-{number}:443")
+
+    assert len(guard._paths) == MOST_PATHS
+
+
+def test_a_fork_is_noticed_by_itself(guard: Guard) -> None:
+    import os
+
+    life = guard.opened("a:1")
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if not guard.usable(life, still_open) else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert guard.usable(life, never), "the parent's is still the parent's"
+    assert WATCH.era.forks == 0

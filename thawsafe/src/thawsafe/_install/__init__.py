@@ -1,0 +1,1 @@
+"""Making the clients of a function safe without touching its code."""

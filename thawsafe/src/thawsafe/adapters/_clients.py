@@ -1,0 +1,98 @@
+"""What adapters do with a client library: look whether it is the one they know, and replace parts of it so that they can be put back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from .._core.configurations import Configuration, NoRetries
+from .._runtime.deadline import within_time_left
+from .._runtime.detection import detect
+from .._runtime.errors import UnknownClient
+
+BACKOFF = 0.05
+"""Seconds before connecting is tried again, doubled for each further attempt."""
+
+
+def detected() -> Configuration:
+    """`thawsafe.detect()` for databases and caches, which keep an idle connection for as long as the way to them does.
+
+    240 s is below the 350 s of AWS's NAT gateway, NLB and VPC endpoint; the presets' 50 s are for ALB, which is not on this way. The
+    servers' own limits are off by default (Redis `timeout`, PostgreSQL `idle_session_timeout`).
+    """
+    return detect().replace(idle_age=240.0)
+
+
+class Attempts:
+    """How often connecting is tried, and for how long: the configuration's `retries`, inside the invocation."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        retries = configuration.retries
+        self.left, within = (0.0, 0.0) if isinstance(retries, NoRetries) else (retries.attempts, retries.within)
+        self.until = time.monotonic() + (within_time_left(within) or 0.0)
+        self.pause = BACKOFF / 2
+
+    def another(self) -> bool:
+        """May there be one more attempt, `pause` seconds from now?"""
+        self.left -= 1
+        self.pause *= 2
+        return self.left >= 0 and time.monotonic() + self.pause <= self.until
+
+
+def known(distribution: str, version: str, versions: tuple[str, str], parts: Iterable[tuple[object, str]] = ()) -> None:
+    """Raise UnknownClient unless `version` lies in `versions` (the first that is known, the first that is not), and every part is there.
+
+    parts: objects of the library and the attributes of theirs that are used though they are private.
+    """
+    lowest, unknown = versions
+    if not _numbers(lowest) <= _numbers(version) < _numbers(unknown):
+        raise UnknownClient(
+            f"thawsafe knows {distribution} from {lowest} to below {unknown}, and this is {version}. Nothing was changed. "
+            f"Install another {distribution}, or a thawsafe that knows this one."
+        )
+    for owner, name in parts:
+        if not hasattr(owner, name):
+            where = getattr(owner, "__qualname__", getattr(owner, "__name__", repr(owner)))
+            raise UnknownClient(
+                f"{distribution} {version} has no {where}.{name}, which thawsafe's adapter uses. Nothing was changed. "
+                f"Please report it with this version; until then, use {distribution} without the adapter."
+            )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """`3.2.1rc1` as (3, 2, 1)."""
+    numbers: list[int] = []
+    for part in version.split("."):
+        digits = part[: len(part) - len(part.lstrip("0123456789"))]
+        if not digits:
+            break
+        numbers.append(int(digits))
+    return tuple(numbers)
+
+
+class Patches:
+    """Attributes of a client library that were replaced. All of them, or none: look before the first with `known`."""
+
+    def __init__(self) -> None:
+        self._replaced: list[tuple[Any, str, Any]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._replaced)
+
+    def replace(self, owner: Any, name: str, value: Any) -> None:
+        """Replace an attribute that `owner`, a class or module, has of its own or inherits."""
+        self._replaced.append((owner, name, vars(owner).get(name, _INHERITED)))
+        setattr(owner, name, value)
+
+    def undo(self) -> None:
+        """Put everything back, the last first."""
+        while self._replaced:
+            owner, name, value = self._replaced.pop()
+            if value is _INHERITED:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, value)
+
+
+_INHERITED = object()

@@ -1,0 +1,308 @@
+"""httpcore, which is below httpx: pools whose connections are judged when a request is about to be written.
+
+    from thawsafe.adapters import httpcore
+    pool = httpcore.judge_pool(some_pool, Guard("httpcore", configuration))
+
+What httpcore does itself: an idle HTTP/1.1 connection whose socket is readable is dropped, and one that is older than `keepalive_expiry` by
+the monotonic clock. For HTTP/2 only that clock counts, and nothing looks at the socket.
+
+The hook is httpcore's own: a connection may answer a request with `ConnectionNotAvailable` as long as nothing was written, and its pool finds
+another, or opens one. So proxies, limits and TLS are the pool's. Private is only what HTTP/2's PING needs (`_Http2`): where an httpcore looks
+different, such a connection counts as one that cannot be asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpcore
+
+from .._core.configurations import Configuration
+from .._runtime.guard import Guard, Life
+from .._runtime.patching import Patches
+
+__all__ = ["judge_async_pool", "judge_pool"]
+
+PING = b"thawsafe"
+"""The eight bytes of a PING: whatever else is unread on the connection, its answer is told by them (RFC 9113, 6.7)."""
+
+
+class _Connection:
+    """One connection of a pool, and its way to send: what sync and asyncio have in common."""
+
+    def __init__(self, connection: Any, send: Callable[[httpcore.Request], Any], guard: Guard) -> None:
+        self.connection = connection
+        self.send = send
+        self.guard = guard
+        self.life: Life | None = None
+        self.stream: Any = None
+        """httpcore's network stream, as its answers carry it."""
+        self.http2: Any = None
+        """httpcore's HTTP/2 connection, when it is one and can be asked."""
+
+    def began(self, request: httpcore.Request, response: httpcore.Response, took: float, loop: asyncio.AbstractEventLoop | None) -> None:
+        """The first answer on this connection."""
+        if self.life is not None:
+            return  # another request on this connection was answered first
+        origin = request.url.origin
+        life = self.guard.opened(f"{origin.host.decode('ascii', 'replace')}:{origin.port}", took, loop)
+        self.stream = response.extensions["network_stream"]
+        if response.extensions.get("http_version") == b"HTTP/2":
+            self.http2 = _http2(self.connection)
+        else:
+            for name, value in response.headers:
+                if name.lower() == b"keep-alive":
+                    self.guard.hinted(life, value.decode("ascii", "replace"))
+        self.life = life
+
+    def failed(self, life: Life) -> None:
+        """A request raised. Only when it took the connection with it, and not for a timeout, does that say something about the path."""
+        if not self.connection.is_available():
+            self.guard.failed(life)
+
+    def is_readable(self) -> bool:
+        """There is something to be read: for HTTP/1.1 its end, for HTTP/2 that or a frame."""
+        return bool(self.stream.get_extra_info("is_readable"))
+
+
+_BROKEN = (httpcore.NetworkError, httpcore.RemoteProtocolError)
+_NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+
+
+class _SyncConnection(_Connection):
+    """Replaces the connection's `handle_request`."""
+
+    def __init__(self, connection: Any, send: Callable[[httpcore.Request], Any], guard: Guard) -> None:
+        super().__init__(connection, send, guard)
+        self.lock = threading.Lock()
+
+    def __call__(self, request: httpcore.Request) -> httpcore.Response:
+        life = self.life
+        if life is None:
+            opening = _Opening(request)
+            response: httpcore.Response = self.send(request)
+            with self.lock:
+                self.began(request, response, opening.took, None)
+            return response
+        if not self.guard.fresh(life) and not self._usable(life):
+            self.connection.close()
+            raise httpcore.ConnectionNotAvailable
+        try:
+            response = self.send(request)
+        except _BROKEN:
+            self.failed(life)
+            raise
+        self.guard.used(life)
+        return response
+
+    def _usable(self, life: Life) -> bool:
+        with self.lock:  # one asks, the others wait for what it learns
+            if not self.connection.is_idle():
+                return True  # it carries a request at this moment; when it breaks, that is not because it was idle
+            if self.http2 is None:
+                return self.guard.usable(life, self.is_readable)
+            return self.guard.usable(life, self._unread_end, self._ping)
+
+    def _unread_end(self) -> bool:
+        """Something unread on HTTP/2 may be the end, or a frame. A PING reads it all."""
+        assert self.life is not None
+        return self.is_readable() and not self._ping(self.guard.probe_timeout(self.life))
+
+    def _ping(self, timeout: float) -> bool:
+        http2 = self.http2
+        until = time.perf_counter() + timeout
+        http2._h2_state.ping(PING)
+        with contextlib.suppress(*_NO_ANSWER):
+            while True:
+                request = _bounded(until - time.perf_counter())
+                http2._write_outgoing_data(request)
+                answer, settings = _read(http2._read_incoming_data(request))
+                for event in settings:
+                    http2._receive_remote_settings_change(event)
+                if answer is not None:
+                    http2._write_outgoing_data(request)
+                    return answer
+        return False
+
+
+class _AsyncConnection(_Connection):
+    """Replaces the connection's `handle_async_request`. Under trio there is no asyncio whose loop could turn, and no probe is made."""
+
+    def __init__(self, connection: Any, send: Callable[[httpcore.Request], Any], guard: Guard) -> None:
+        super().__init__(connection, send, guard)
+        self.lock = asyncio.Lock()
+
+    async def __call__(self, request: httpcore.Request) -> httpcore.Response:
+        life = self.life
+        if life is None:
+            opening = _AsyncOpening(request)
+            response: httpcore.Response = await self.send(request)
+            self.began(request, response, opening.took, _running_loop())
+            return response
+        at_home = life.loop is None or life.loop is _running_loop()
+        if not (at_home and self.guard.fresh(life)) and not await self._usable(life, at_home):
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                await self.connection.aclose()
+            raise httpcore.ConnectionNotAvailable
+        try:
+            response = await self.send(request)
+        except _BROKEN:
+            self.failed(life)
+            raise
+        self.guard.used(life)
+        return response
+
+    async def _usable(self, life: Life, at_home: bool) -> bool:
+        if life.loop is None:
+            return not self.connection.is_idle() or self.guard.usable(life, self.is_readable)
+        if not at_home:
+            return await self.guard.usable_async(life, bool)  # says no, and notes it
+        async with self.lock:  # one asks, the others wait for what it learns
+            if not self.connection.is_idle():
+                return True  # it carries a request at this moment; when it breaks, that is not because it was idle
+            if self.http2 is None:
+                return await self.guard.usable_async(life, self.is_readable)
+            return await self.guard.usable_async(life, self._unread_end, self._ping)
+
+    async def _unread_end(self) -> bool:
+        """Something unread on HTTP/2 may be the end, or a frame. A PING reads it all."""
+        assert self.life is not None
+        return self.is_readable() and not await self._ping(self.guard.probe_timeout(self.life))
+
+    async def _ping(self, within: float) -> bool:
+        http2 = self.http2
+        until = time.perf_counter() + within
+        http2._h2_state.ping(PING)
+        with contextlib.suppress(*_NO_ANSWER):
+            while True:
+                request = _bounded(until - time.perf_counter())
+                await http2._write_outgoing_data(request)
+                answer, settings = _read(await http2._read_incoming_data(request))
+                for event in settings:
+                    await http2._receive_remote_settings_change(event)
+                if answer is not None:
+                    await http2._write_outgoing_data(request)
+                    return answer
+        return False
+
+
+def judge_pool(pool: httpcore.ConnectionPool, guard: Guard) -> None:
+    """From now on, the connections that `pool` opens are judged by `guard`."""
+    _judge(pool, guard, "handle_request", _SyncConnection)
+
+
+def judge_async_pool(pool: httpcore.AsyncConnectionPool, guard: Guard) -> None:
+    """From now on, the connections that `pool` opens are judged by `guard`."""
+    _judge(pool, guard, "handle_async_request", _AsyncConnection)
+
+
+MODULE = "httpcore"
+VERSIONS = ("1.0", "2")
+EFFECT = "the connections of pools that are made from now on are judged before they are reused; so are those of httpx"
+
+
+def plan(configuration: Configuration) -> Patches:
+    """What `thawsafe.install` changes: pools when they are made, those for proxies too. Raises UnknownClient when they are not as expected."""
+    patches = Patches("httpcore")
+    guard = Guard("httpcore", configuration)
+    patches.original(httpcore.ConnectionPool, "create_connection")
+    patches.original(httpcore.AsyncConnectionPool, "create_connection")
+
+    def judging(make: Any, judge: Any) -> Any:
+        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it becomes that method
+            make(self, *args, **kwargs)
+            judge(self, guard)
+
+        return __init__
+
+    for pool_class, judge in ((httpcore.ConnectionPool, judge_pool), (httpcore.AsyncConnectionPool, judge_async_pool)):
+        patches.replace(pool_class, "__init__", judging(patches.original(pool_class, "__init__"), judge))
+    return patches
+
+
+def _judge(pool: Any, guard: Guard, method: str, judged: type[_Connection]) -> None:
+    if "create_connection" in vars(pool):
+        # `install` came first, and its guard judges by the environment's configuration: this one is somebody's choice.
+        del pool.create_connection
+    create = pool.create_connection
+
+    def create_connection(origin: httpcore.Origin) -> Any:
+        connection = create(origin)
+        # On the object: a wrapper around it would cost the pool a call for each of the questions that it asks all its connections.
+        setattr(connection, method, judged(connection, getattr(connection, method), guard))
+        return connection
+
+    pool.create_connection = create_connection
+
+
+class _Opening:
+    """How long opening a connection took, told by httpcore's own trace of the first request on it."""
+
+    def __init__(self, request: httpcore.Request) -> None:
+        self._began = time.perf_counter()
+        self.took = 0.0
+        """Seconds until the request was written: the last time counts, because a tunnel has a request of its own."""
+        self._users = request.extensions.get("trace")
+        # A copy: what is given belongs to the caller, and httpx hands it on to other requests.
+        request.extensions = {**request.extensions, "trace": self.trace}
+
+    def saw(self, event: str) -> None:
+        """One event of httpcore's trace."""
+        if event.endswith("send_request_headers.started"):
+            self.took = time.perf_counter() - self._began
+
+    def trace(self, event: str, info: dict[str, Any]) -> Any:
+        """Httpcore's callback."""
+        self.saw(event)
+        if self._users is not None:
+            return self._users(event, info)
+        return None
+
+
+class _AsyncOpening(_Opening):
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
+        """Httpcore's callback."""
+        self.saw(event)
+        if self._users is not None:
+            await self._users(event, info)
+
+
+_PARTS = ("_h2_state", "_write_outgoing_data", "_read_incoming_data", "_receive_remote_settings_change")
+
+
+def _http2(connection: Any) -> Any:
+    """Httpcore's HTTP/2 connection inside of those for proxies, or None when its parts are not where they were."""
+    for _ in range(4):
+        if all(hasattr(connection, part) for part in _PARTS):
+            return connection
+        connection = getattr(connection, "_connection", None)
+    return None
+
+
+def _read(events: list[Any]) -> tuple[bool | None, list[Any]]:
+    """Has the peer answered the PING (True), said goodbye (False), or neither; and the settings that it changed meanwhile."""
+    import h2.events  # there, or there were no connection of HTTP/2
+
+    settings = [event for event in events if isinstance(event, h2.events.RemoteSettingsChanged)]
+    if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
+        return False, settings
+    answered = any(isinstance(event, h2.events.PingAckReceived) and event.ping_data == PING for event in events)
+    return (True if answered else None), settings
+
+
+def _bounded(seconds: float) -> httpcore.Request:
+    """What httpcore takes its timeouts from."""
+    left = max(seconds, 0.001)
+    return httpcore.Request("OPTIONS", "http://thawsafe/", extensions={"timeout": {"read": left, "write": left}})
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:  # trio
+        return None

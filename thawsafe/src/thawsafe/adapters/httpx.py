@@ -1,0 +1,167 @@
+"""httpx: clients and transports whose connections are judged, HTTP/1.1 and HTTP/2, sync and async.
+
+    from thawsafe.adapters import httpx
+    client = httpx.Client()                       # or AsyncClient; a client of your own takes `transport=httpx.HTTPTransport()`
+
+What httpx does itself is httpcore's (see there), with a `keepalive_expiry` of 5 s, and a timeout of 5 s. It does not retry; nor does this:
+httpx's `retries` are for failed connects, and a configuration's are that.
+
+Private and used: a transport's `_pool`, and a client's `_init_transport` and `_init_proxy_transport`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import httpx
+
+from .._core.configurations import Configuration, NoRetries
+from .._core.limits import finite, whole
+from .._runtime.deadline import time_left
+from .._runtime.detection import detect
+from .._runtime.guard import Guard
+from .._runtime.patching import Patches
+from .._runtime.sockets import keepalive_options
+from .httpcore import judge_async_pool, judge_pool
+
+__all__ = ["AsyncClient", "AsyncHTTPTransport", "Client", "HTTPTransport", "limits", "timeout"]
+
+
+def limits(configuration: Configuration) -> httpx.Limits:
+    """A configuration's limits as httpx's. UNLIMITED becomes httpx's None."""
+    total, per_host = whole(configuration.connections), whole(configuration.connections_per_host)
+    return httpx.Limits(
+        # httpx has no limit for one host; a client mostly talks to one.
+        max_connections=total,
+        max_keepalive_connections=per_host if total is None or per_host is None else min(per_host, total),
+        # Never shorter than the judge's: httpx throws away without saying why.
+        keepalive_expiry=finite(configuration.idle_age),
+    )
+
+
+def timeout(configuration: Configuration) -> httpx.Timeout:
+    """A configuration's timeouts as httpx's, which counts the TLS handshake as connecting, apart from it and with the same limit."""
+    request = finite(configuration.request_timeout)
+    connect = finite(max(configuration.connect_timeout, configuration.tls_timeout))
+    return httpx.Timeout(connect=connect, read=request, write=request, pool=request)
+
+
+def _options(configuration: Configuration, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a transport: what was given goes before the configuration."""
+    retries = configuration.retries
+    options: dict[str, Any] = {
+        "limits": limits(configuration),
+        "retries": 0 if isinstance(retries, NoRetries) else whole(retries.attempts) or sys.maxsize,
+    }
+    keepalive = keepalive_options(configuration.keepalive)
+    if keepalive:
+        options["socket_options"] = keepalive
+    return options | given
+
+
+def _client_options(configuration: Configuration, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a client: what was given goes before the configuration."""
+    return {"timeout": timeout(configuration), "limits": limits(configuration), **given}
+
+
+def within_time_left(request: httpx.Request) -> None:
+    """Lets none of a request's timeouts end after the invocation."""
+    left = time_left()
+    if left is None:
+        return
+    own: dict[str, float | None] = request.extensions.get("timeout", {})
+    bounded = {name: left if own.get(name) is None else min(left, own[name] or left) for name in ("connect", "read", "write", "pool")}
+    request.extensions = {**request.extensions, "timeout": bounded}
+
+
+class HTTPTransport(httpx.HTTPTransport):
+    """httpx's HTTPTransport with judged connections.
+
+    configuration: the limits; None for `thawsafe.detect()`. Everything else is httpx's, and goes before the configuration. A transport has no
+    timeouts: those are the client's, see `timeout`.
+    """
+
+    def __init__(self, configuration: Configuration | None = None, **options: Any) -> None:
+        configuration = configuration or detect()
+        super().__init__(**_options(configuration, options))
+        self.guard = Guard("httpx", configuration)
+        judge_pool(self._pool, self.guard)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Httpx's own, within the time that is left of the invocation."""
+        within_time_left(request)
+        return super().handle_request(request)
+
+
+class AsyncHTTPTransport(httpx.AsyncHTTPTransport):
+    """httpx's AsyncHTTPTransport with judged connections; see `HTTPTransport`."""
+
+    def __init__(self, configuration: Configuration | None = None, **options: Any) -> None:
+        configuration = configuration or detect()
+        super().__init__(**_options(configuration, options))
+        self.guard = Guard("httpx", configuration)
+        judge_async_pool(self._pool, self.guard)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Httpx's own, within the time that is left of the invocation."""
+        within_time_left(request)
+        return await super().handle_async_request(request)
+
+
+class Client(httpx.Client):
+    """httpx's Client with judged connections, through proxies too, and a configuration's timeouts.
+
+    configuration: the limits; None for `thawsafe.detect()`. Everything else is httpx's, and goes before the configuration; a `transport`
+    that is given is used as it is.
+    """
+
+    def __init__(self, configuration: Configuration | None = None, **options: Any) -> None:
+        self.configuration = configuration or detect()
+        super().__init__(**_client_options(self.configuration, options))
+
+    def _init_transport(self, *, transport: httpx.BaseTransport | None = None, **options: Any) -> httpx.BaseTransport:  # type: ignore[override]
+        return transport or HTTPTransport(self.configuration, **options)
+
+    def _init_proxy_transport(self, proxy: httpx.Proxy, **options: Any) -> httpx.BaseTransport:  # type: ignore[override]
+        return HTTPTransport(self.configuration, proxy=proxy, **options)
+
+
+class AsyncClient(httpx.AsyncClient):
+    """httpx's AsyncClient with judged connections; see `Client`."""
+
+    def __init__(self, configuration: Configuration | None = None, **options: Any) -> None:
+        self.configuration = configuration or detect()
+        super().__init__(**_client_options(self.configuration, options))
+
+    def _init_transport(self, *, transport: httpx.AsyncBaseTransport | None = None, **options: Any) -> httpx.AsyncBaseTransport:  # type: ignore[override]
+        return transport or AsyncHTTPTransport(self.configuration, **options)
+
+    def _init_proxy_transport(self, proxy: httpx.Proxy, **options: Any) -> httpx.AsyncBaseTransport:  # type: ignore[override]
+        return AsyncHTTPTransport(self.configuration, proxy=proxy, **options)
+
+
+MODULE = "httpx"
+VERSIONS = ("0.27", "1")
+EFFECT = "requests end before the invocation; its connections are httpcore's"
+
+
+def plan(configuration: Configuration) -> Patches:  # noqa: ARG001 - every adapter's `plan` is called alike
+    """What `thawsafe.install` changes: transports, existing ones too. Raises UnknownClient when they are not as expected."""
+    patches = Patches("httpx")
+    send = patches.original(httpx.HTTPTransport, "handle_request")
+    send_async = patches.original(httpx.AsyncHTTPTransport, "handle_async_request")
+
+    def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
+        within_time_left(request)
+        answer: httpx.Response = send(self, request)
+        return answer
+
+    async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
+        within_time_left(request)
+        answer: httpx.Response = await send_async(self, request)
+        return answer
+
+    patches.replace(httpx.HTTPTransport, "handle_request", handle_request)
+    patches.replace(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request)
+    return patches

@@ -1,0 +1,316 @@
+"""psycopg_pool: pools whose connections are judged when they are taken out.
+
+    from thawsafe.adapters.psycopg_pool import ConnectionPool
+    pool = ConnectionPool(None, "host=db.internal dbname=app", open=True)
+
+What psycopg_pool does itself: nothing at checkout, unless it is given `check=ConnectionPool.check_connection`, which costs a round trip every
+time, waits for ever on a black hole, and after a second dead connection sleeps for a second before it looks at the next. Connections over
+`max_idle` are closed by a scheduler thread, which a freeze starves; new ones are opened by worker threads.
+
+Here a connection that was idle over a freeze answers an empty query, bounded in time, before it is used. One that does not is closed and
+another opened in its place, in the caller's own thread. psycopg cannot give up connecting earlier than after 2 s, so when less is left of the
+invocation a worker connects, and the caller waits no longer than it may.
+
+Used though private: `_connect` of pools. Of the configuration, `connections` counts for nothing, since a pool has one host; `retries` is for
+connecting; how long a query takes is limited by the server (`statement_timeout`). A child process gets a new connection for each that the
+pool held when it forked, and no more than those: psycopg's worker threads do not survive a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import psycopg_pool
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from .._core.configurations import Configuration
+from .._core.limits import whole
+from .._runtime.deadline import time_left, within_time_left
+from .._runtime.guard import Guard, Life
+from .._runtime.watch import WATCH
+from ._clients import Attempts, Patches, detected, known
+from ._postgres import answers, answers_async, has_ended, limits
+
+if TYPE_CHECKING:
+    _SyncPool = psycopg_pool.ConnectionPool[Any]
+    _AsyncPool = psycopg_pool.AsyncConnectionPool[Any]
+else:
+    _SyncPool = psycopg_pool.ConnectionPool
+    _AsyncPool = psycopg_pool.AsyncConnectionPool
+
+__all__ = ["AsyncConnectionPool", "ConnectionPool", "install", "uninstall"]
+
+DISTRIBUTION, MODULE = "psycopg-pool", "psycopg_pool"
+VERSIONS = ("3.2", "3.4")
+"""The first version that is known, and the first that is not."""
+known(
+    DISTRIBUTION,
+    psycopg_pool.__version__,
+    VERSIONS,
+    [(psycopg_pool.ConnectionPool, "_connect"), (psycopg_pool.AsyncConnectionPool, "_connect")],
+)
+
+SHORTEST_CONNECT = 2.0
+"""Seconds. psycopg does as libpq, and gives up connecting no earlier."""
+LONGEST = 30 * 86400.0
+"""Seconds. UNLIMITED for psycopg_pool, whose threads cannot wait longer than a lock can."""
+MOST_CONNECTIONS = 10_000
+"""UNLIMITED for psycopg_pool, which has no word for it."""
+
+
+def _options(configuration: Configuration, given: dict[str, Any]) -> dict[str, Any]:
+    """A configuration as a pool's arguments; what was given goes before it.
+
+    No connection is opened that nobody asked for (`min_size`): a worker thread would do it, perhaps in the middle of a freeze.
+    """
+    per_host = whole(configuration.connections_per_host) or MOST_CONNECTIONS
+    ours: dict[str, Any] = {
+        "min_size": 0,
+        "max_size": max(per_host, given.get("min_size", 0)),
+        "timeout": min(configuration.request_timeout, LONGEST),
+        "max_idle": min(configuration.idle_age, LONGEST),
+        "max_lifetime": min(configuration.connection_age, LONGEST),
+    }
+    return ours | given
+
+
+def _with_limits(configuration: Configuration, given: Any) -> Any:
+    """A conninfo, or a function that returns one, with the configuration's limits where it names none."""
+
+    def limited(text: str) -> str:
+        return make_conninfo("", **(limits(configuration) | conninfo_to_dict(text)))
+
+    if not callable(given):
+        return limited(given)
+
+    @functools.wraps(given)
+    async def limited_later() -> str:
+        made = given()
+        return limited(await made if inspect.isawaitable(made) else made)
+
+    return limited_later if inspect.iscoroutinefunction(given) else functools.wraps(given)(lambda: limited(given()))
+
+
+def _opened(pool: Any, connection: Any, took: float = 0.0) -> Life:
+    info = connection.info
+    life: Life = pool.guard.opened(f"{info.host}:{info.port}", took)
+    connection.thawsafe = life
+    return life
+
+
+def _life(pool: Any, connection: Any) -> Life:
+    """What is known about a connection; of one that was opened before `install`, only that it is there."""
+    life: Life | None = getattr(connection, "thawsafe", None)
+    return life if life is not None else _opened(pool, connection)
+
+
+def _is_parents(connection: Any) -> bool:
+    """Was it opened before a fork? Closing it would say goodbye to the server in the parent's name."""
+    return bool(connection.thawsafe.opened.era.forks != WATCH.era.forks)
+
+
+def _note(pool: Any, connection: Any) -> None:
+    """A connection comes back."""
+    if connection.broken:
+        pool.guard.failed(_life(pool, connection))
+    elif not connection.closed:
+        pool.guard.used(_life(pool, connection))
+
+
+def _usable(pool: Any, connection: Any) -> bool:
+    guard: Guard = pool.guard
+    life = _life(pool, connection)
+    pgconn = connection.pgconn
+    return guard.fresh(life) or guard.usable(life, lambda: has_ended(pgconn), lambda timeout: answers(pgconn, timeout))
+
+
+def _connect_limit(configuration: Configuration) -> float | None:
+    """What a pool's `_connect` is given: whole seconds, or None for what the conninfo says."""
+    left = time_left()
+    return None if left is None or left > configuration.connect_timeout + configuration.tls_timeout else float(int(left))
+
+
+def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) -> Callable[..., Any]:
+    """A pool class's `getconn` that judges what it hands out."""
+
+    @functools.wraps(getconn)
+    def judged(self: Any, timeout: float | None = None) -> Any:
+        limit = self.timeout if timeout is None else timeout
+        connection = getconn(self, within_time_left(limit))
+        while not _usable(self, connection):
+            connection = another(self, connection)
+        return connection
+
+    def another(self: Any, connection: Any) -> Any:
+        parents = _is_parents(connection)
+        if not parents:
+            connection.close()
+            left = time_left()
+            if left is not None and left < SHORTEST_CONNECT:
+                putconn(self, connection)  # a worker opens another in its place, and psycopg one more, because a client waits
+                return getconn(self, left)
+        attempts = Attempts(self.guard.configuration)
+        while True:
+            try:
+                return self._connect(_connect_limit(self.guard.configuration))
+            except psycopg.OperationalError:
+                if not attempts.another():
+                    putconn(self, connection)  # its place must not be lost
+                    raise
+            except BaseException:
+                putconn(self, connection)
+                raise
+            time.sleep(attempts.pause)
+
+    return judged
+
+
+def judged_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool class's `_connect` that takes the time."""
+
+    @functools.wraps(connect)
+    def timed(self: Any, timeout: float | None = None) -> Any:
+        began = time.perf_counter()
+        connection = connect(self, timeout)
+        _opened(self, connection, time.perf_counter() - began)
+        return connection
+
+    return timed
+
+
+def judged_putconn(putconn: Callable[..., None]) -> Callable[..., None]:
+    """A pool class's `putconn` that notes what comes back."""
+
+    @functools.wraps(putconn)
+    def noting(self: Any, conn: Any) -> None:
+        _note(self, conn)
+        putconn(self, conn)
+
+    return noting
+
+
+async def _usable_async(pool: Any, connection: Any) -> bool:
+    guard: Guard = pool.guard
+    life = _life(pool, connection)
+    pgconn = connection.pgconn
+    return guard.fresh(life) or await guard.usable_async(life, lambda: has_ended(pgconn), lambda _: answers_async(pgconn))
+
+
+def judged_getconn_async(getconn: Callable[..., Any], putconn: Callable[..., Any]) -> Callable[..., Any]:
+    """As `judged_getconn`, for asyncio."""
+
+    @functools.wraps(getconn)
+    async def judged(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
+        limit = self.timeout if timeout is None else timeout
+        connection = await getconn(self, within_time_left(limit))
+        try:
+            while not await _usable_async(self, connection):
+                await connection.close()
+                connection = await another(self)
+        except BaseException:
+            await connection.close()
+            await putconn(self, connection)  # its place must not be lost; a worker opens another
+            raise
+        return connection
+
+    async def another(self: Any) -> Any:
+        attempts = Attempts(self.guard.configuration)
+        while True:
+            left = time_left()
+            try:
+                return await asyncio.wait_for(self._connect(), left)
+            except asyncio.TimeoutError:  # noqa: UP041 - it is not Python's own before 3.11
+                raise psycopg_pool.PoolTimeout(f"no new connection within the {left:.2f} s that were left of the invocation") from None
+            except psycopg.OperationalError:
+                if not attempts.another():
+                    raise
+            await asyncio.sleep(attempts.pause)
+
+    return judged
+
+
+def judged_connect_async(connect: Callable[..., Any]) -> Callable[..., Any]:
+    """As `judged_connect`, for asyncio."""
+
+    @functools.wraps(connect)
+    async def timed(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
+        began = time.perf_counter()
+        connection = await connect(self, timeout)
+        _opened(self, connection, time.perf_counter() - began)
+        return connection
+
+    return timed
+
+
+def judged_putconn_async(putconn: Callable[..., Any]) -> Callable[..., Any]:
+    """As `judged_putconn`, for asyncio."""
+
+    @functools.wraps(putconn)
+    async def noting(self: Any, conn: Any) -> None:
+        _note(self, conn)
+        await putconn(self, conn)
+
+    return noting
+
+
+class ConnectionPool(_SyncPool):
+    """psycopg_pool's ConnectionPool with judged connections.
+
+    configuration: the limits; None for `thawsafe.detect()` with an idle age of 240 s. Everything else is psycopg's, and goes before it, in
+    `conninfo` too.
+    """
+
+    def __init__(self, configuration: Configuration | None = None, conninfo: Any = "", **options: Any) -> None:
+        configuration = configuration or detected()
+        self.guard = Guard("psycopg_pool", configuration)
+        super().__init__(_with_limits(configuration, conninfo), **_options(configuration, options))
+
+    getconn = judged_getconn(psycopg_pool.ConnectionPool.getconn, psycopg_pool.ConnectionPool.putconn)
+    putconn = judged_putconn(psycopg_pool.ConnectionPool.putconn)
+    _connect = judged_connect(psycopg_pool.ConnectionPool._connect)
+
+
+class AsyncConnectionPool(_AsyncPool):
+    """psycopg_pool's AsyncConnectionPool with judged connections; see `ConnectionPool`."""
+
+    def __init__(self, configuration: Configuration | None = None, conninfo: Any = "", **options: Any) -> None:
+        configuration = configuration or detected()
+        self.guard = Guard("psycopg_pool", configuration)
+        super().__init__(_with_limits(configuration, conninfo), **_options(configuration, options))
+
+    getconn = judged_getconn_async(psycopg_pool.AsyncConnectionPool.getconn, psycopg_pool.AsyncConnectionPool.putconn)
+    putconn = judged_putconn_async(psycopg_pool.AsyncConnectionPool.putconn)
+    _connect = judged_connect_async(psycopg_pool.AsyncConnectionPool._connect)
+
+
+_patches = Patches()
+
+
+def install(configuration: Configuration) -> list[str]:
+    """Judge the connections of every pool of psycopg_pool. Says what it did; twice is once."""
+    if _patches:
+        return []
+    sync, asyncronous = psycopg_pool.ConnectionPool, psycopg_pool.AsyncConnectionPool
+    for pool_class, get, put, connect in (
+        (sync, judged_getconn, judged_putconn, judged_connect),
+        (asyncronous, judged_getconn_async, judged_putconn_async, judged_connect_async),
+    ):
+        original: Any = pool_class
+        _patches.replace(original, "guard", Guard("psycopg_pool", configuration))
+        _patches.replace(original, "getconn", get(original.getconn, original.putconn))
+        _patches.replace(original, "putconn", put(original.putconn))
+        _patches.replace(original, "_connect", connect(original._connect))
+    return [
+        "psycopg_pool: connections of pools, sync and asyncio, are judged when they are taken; after a freeze they answer an empty query first."
+    ]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()

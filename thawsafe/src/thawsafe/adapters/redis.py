@@ -1,0 +1,321 @@
+"""redis: connection pools whose connections are judged when they are taken out.
+
+    import redis
+    from thawsafe.adapters.redis import ConnectionPool
+    client = redis.Redis.from_pool(ConnectionPool(host="cache.internal"))
+
+What redis-py does itself: before reuse it polls the socket, which finds a connection whose end has arrived. It has no limit of idleness or
+age. A command whose connection broke is sent again, ten times by default and whatever it does: INCR after a lost answer counts twice.
+
+Here a connection that was idle over a freeze answers a PING before it is used, and one that does not is closed in its place and connected
+anew. What may be tried again is connecting, by the configuration's `retries`; commands are not, because redis-py does not tell which of
+them may run twice. Who wants that gives `retry=redis.retry.Retry(...)`, which goes before the configuration.
+
+Used though private: `_get_socket` of connections. Of the configuration, `connections` counts for nothing: a pool has one host. A client with
+`single_connection_client=True`, pub/sub and MONITOR keep a connection, which is judged when they take it. For asyncio: `redis_asyncio`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import redis
+import redis.connection
+from redis.exceptions import AuthenticationError, ConnectionError, TimeoutError  # noqa: A004 - redis' own
+
+from .._core.configurations import Configuration
+from .._core.limits import finite, whole
+from .._runtime.deadline import time_left, within_time_left
+from .._runtime.guard import Guard, Life
+from .._runtime.sockets import keepalive_options
+from ._clients import Attempts, Patches, detected, known
+
+if TYPE_CHECKING:
+    _Connection = redis.connection.AbstractConnection
+else:
+    _Connection = object
+
+__all__ = ["BlockingConnectionPool", "ConnectionPool", "install", "uninstall"]
+
+DISTRIBUTION = MODULE = "redis"
+VERSIONS = ("7.0", "9")
+"""The first version that is known, and the first that is not."""
+_PARTS = ("_get_socket", "update_current_socket_timeout", "socket_timeout", "socket_connect_timeout")
+known(DISTRIBUTION, redis.__version__, VERSIONS, [(redis.connection.AbstractConnection, name) for name in _PARTS])
+
+MOST_CONNECTIONS = 2**31
+"""UNLIMITED for redis-py, which reads None as 100."""
+
+
+class Limited:
+    """What connections of both kinds get: timeouts that end with the invocation."""
+
+    configuration: ClassVar[Configuration]
+    _made = False
+    """While a connection is being made it notes its timeouts as those to go back to, which must be the real ones."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._made = True
+
+    @property
+    def socket_timeout(self) -> float | None:
+        """Seconds that sending and reading may take, now."""
+        return within_time_left(self._socket_timeout) if self._made else self._socket_timeout
+
+    @socket_timeout.setter
+    def socket_timeout(self, value: float | None) -> None:
+        self._socket_timeout = value
+
+    @property
+    def socket_connect_timeout(self) -> float | None:
+        """Seconds that connecting may take, now."""
+        return within_time_left(self._socket_connect_timeout) if self._made else self._socket_connect_timeout
+
+    @socket_connect_timeout.setter
+    def socket_connect_timeout(self, value: float | None) -> None:
+        self._socket_connect_timeout = value
+
+
+class JudgedConnection(Limited, _Connection):
+    """What is added to a connection class: connecting is tried again, and timeouts end with the invocation."""
+
+    def connect(self) -> None:
+        """Connect, unless it is connected."""
+        attempts: Attempts | None = None
+        while self._get_socket() is None:
+            try:
+                super().connect()  # type: ignore[no-untyped-call]
+            except (ConnectionError, TimeoutError) as error:
+                attempts = attempts or Attempts(self.configuration)
+                if isinstance(error, AuthenticationError) or not attempts.another():
+                    raise
+                time.sleep(attempts.pause)
+
+
+@functools.lru_cache(maxsize=64)
+def judged_class(added: type, connection_class: type, configuration: Configuration) -> type:
+    """`connection_class` with what is `added`: one class for all pools that want the same."""
+    if issubclass(connection_class, added):
+        return connection_class
+    return type(f"Judged{connection_class.__name__}", (added, connection_class), {"configuration": configuration, "__module__": __name__})
+
+
+class Seen:
+    """What is kept on a connection: its life, what it was connected by, and its present use. A connection object can reconnect."""
+
+    __slots__ = ("began", "life", "limited", "line")
+
+    def __init__(self, line: object, life: Life, began: float) -> None:
+        self.line = line
+        """Its socket, or its stream writer."""
+        self.life = life
+        self.began = began
+        """When it was taken out, on `time.perf_counter`."""
+        self.limited = time_left() is not None
+        """Its socket's timeout is not its own but the time that was left of the invocation."""
+
+
+def judged_get(get_connection: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool class's `get_connection` that judges what it hands out."""
+
+    @functools.wraps(get_connection)
+    def judged(self: Any, *args: Any, **kwargs: Any) -> Any:
+        guard: Guard = self.guard
+        began = time.perf_counter()
+        connection = get_connection(self, *args, **kwargs)
+        seen: Seen | None = getattr(connection, "thawsafe", None)
+        if seen is not None:
+            if seen.line is not connection._get_socket():
+                guard.usable(seen.life, _seen_closed)  # redis has polled it, and connected anew
+            # Asked twice, because most are fresh, and need no functions to be made.
+            elif guard.fresh(seen.life) or guard.usable(seen.life, _polled, lambda timeout: _answers(connection, timeout)):
+                seen.began = began
+                if seen.limited or time_left() is not None:
+                    seen.limited = time_left() is not None
+                    connection.update_current_socket_timeout(-1)  # to what `socket_timeout` says now
+                return connection
+            else:
+                began = time.perf_counter()
+                _reconnect(self, connection)
+        life = guard.opened(peer(connection), time.perf_counter() - began)
+        connection.thawsafe = Seen(connection._get_socket(), life, began)
+        return connection
+
+    return judged
+
+
+def _polled() -> bool:
+    """The free check has been made: redis has polled the socket."""
+    return False
+
+
+def _seen_closed() -> bool:
+    return True
+
+
+def _answers(connection: Any, timeout: float) -> bool:
+    """PING. After an error, a timeout too, redis has closed the connection."""
+    connection._get_socket().settimeout(timeout)
+    connection.send_command("PING", check_health=False)
+    answer = connection.read_response()
+    connection.update_current_socket_timeout(-1)
+    return answer in (b"PONG", "PONG")
+
+
+def _reconnect(pool: Any, connection: Any) -> None:
+    connection.thawsafe = None
+    try:
+        connection.disconnect()
+        connection.connect()
+    except BaseException:
+        pool.release(connection)
+        raise
+
+
+def peer(connection: Any) -> str:
+    """Whom a connection talks to, for logs."""
+    port = getattr(connection, "port", None)
+    return getattr(connection, "path", "unknown") if port is None else f"{connection.host}:{port}"
+
+
+def judged_release(release: Callable[..., None]) -> Callable[..., None]:
+    """A pool class's `release` that notes what comes back."""
+
+    @functools.wraps(release)
+    def noting(self: Any, connection: Any) -> None:
+        seen: Seen | None = getattr(connection, "thawsafe", None)
+        if seen is not None:
+            if connection._get_socket() is seen.line:
+                self.guard.used(seen.life)
+            else:
+                connection.thawsafe = None
+                lost(self.guard, seen, connection.socket_timeout)
+        release(self, connection)
+
+    return noting
+
+
+def lost(guard: Guard, seen: Seen, timeout: float | None) -> None:
+    """A connection came back closed. When a timeout did it, that says nothing about its path."""
+    if timeout is None or time.perf_counter() - seen.began < timeout:
+        guard.failed(seen.life)
+
+
+def options(configuration: Configuration) -> dict[str, Any]:
+    """A configuration as a pool's arguments. redis-py counts the TLS handshake as connecting, and its None is no limit."""
+    keepalive = {option: value for level, option, value in keepalive_options(configuration.keepalive) if level == socket.IPPROTO_TCP}
+    return {
+        "max_connections": whole(configuration.connections_per_host) or MOST_CONNECTIONS,
+        "socket_connect_timeout": finite(configuration.connect_timeout + configuration.tls_timeout),
+        "socket_timeout": finite(configuration.request_timeout),
+        "socket_keepalive": bool(keepalive),
+        "socket_keepalive_options": keepalive,
+    }
+
+
+def settled(configuration: Configuration, given: dict[str, Any]) -> dict[str, Any]:
+    """A pool's arguments: what was given goes before the configuration. A Unix socket has no timeouts of connecting, and no keepalive."""
+    ours = options(configuration)
+    if "path" in given:
+        ours = {name: ours[name] for name in ("max_connections", "socket_timeout")}
+    return ours | given
+
+
+class ConnectionPool(redis.ConnectionPool):
+    """redis-py's ConnectionPool with judged connections.
+
+    configuration: the limits; None for `thawsafe.detect()` with an idle age of 240 s. Everything else is redis-py's, and goes before it.
+    """
+
+    def __init__(
+        self, configuration: Configuration | None = None, *, connection_class: type = redis.connection.Connection, **arguments: Any
+    ) -> None:
+        configuration = configuration or detected()
+        self.guard = Guard("redis", configuration)
+        judged = judged_class(JudgedConnection, connection_class, configuration)
+        super().__init__(connection_class=judged, **settled(configuration, arguments))
+
+    get_connection = judged_get(redis.ConnectionPool.get_connection)
+    release = judged_release(redis.ConnectionPool.release)
+
+
+class BlockingConnectionPool(redis.BlockingConnectionPool):
+    """redis-py's BlockingConnectionPool with judged connections; see `ConnectionPool`.
+
+    A thread waits for a free connection as long as for an answer, unless `timeout` is given, and no longer than the invocation lasts.
+    """
+
+    def __init__(
+        self, configuration: Configuration | None = None, *, connection_class: type = redis.connection.Connection, **arguments: Any
+    ) -> None:
+        configuration = configuration or detected()
+        self.guard = Guard("redis", configuration)
+        judged = judged_class(JudgedConnection, connection_class, configuration)
+        ours = {"timeout": finite(configuration.request_timeout)}
+        super().__init__(connection_class=judged, **(ours | settled(configuration, arguments)))  # type: ignore[no-untyped-call]
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds to wait for a free connection, now."""
+        return within_time_left(self._timeout)
+
+    @timeout.setter
+    def timeout(self, value: float | None) -> None:
+        self._timeout = value
+
+    get_connection = judged_get(redis.BlockingConnectionPool.get_connection)
+    release = judged_release(redis.BlockingConnectionPool.release)
+
+
+_patches = Patches()
+
+
+def install(configuration: Configuration) -> list[str]:
+    """Judge the connections of every pool of redis-py that is made from now on, of both kinds. Says what it did; twice is once."""
+    from . import redis_asyncio
+
+    if _patches:
+        return []
+    default = inspect.signature(redis.Redis.__init__).parameters["retry"].default
+    kinds = (
+        (redis.ConnectionPool, redis.BlockingConnectionPool, JudgedConnection, judged_get, judged_release, default),
+        redis_asyncio.kind(),
+    )
+    for pool_class, blocking_class, added, get, release, default_retry in kinds:
+        _patches.replace(pool_class, "guard", Guard("redis", configuration))
+        _patches.replace(pool_class, "__init__", _patched(pool_class.__init__, added, configuration, default_retry))
+        for owner in (pool_class, blocking_class):
+            _patches.replace(owner, "get_connection", get(owner.get_connection))
+            _patches.replace(owner, "release", release(owner.release))
+    return [
+        "redis: connections of pools, sync and asyncio, are judged before a command is written; after a freeze they answer a PING first.",
+        "redis: its default of sending a command whose connection broke again, 10 times, INCR too, is off; connecting is tried again.",
+    ]
+
+
+def _patched(make: Callable[..., None], added: type, configuration: Configuration, default_retry: Any) -> Callable[..., None]:
+    """A pool class's `__init__` that takes the judged connection class, and leaves out the default retries."""
+    signature = inspect.signature(make)
+
+    @functools.wraps(make)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - what it is
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        connection_class = bound.arguments["connection_class"]
+        bound.arguments["connection_class"] = judged_class(added, connection_class, configuration)
+        if bound.arguments["connection_kwargs"].get("retry") == default_retry:
+            del bound.arguments["connection_kwargs"]["retry"]
+        make(*bound.args, **bound.kwargs)
+
+    return __init__
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()
