@@ -128,13 +128,13 @@ def _compared(with_network: list[float], without: list[float]) -> dict[str, floa
 
 def table(result: list[dict[str, Any]]) -> str:
     """The figures for a person."""
-    rows = [("connections", "", "with network", "processes", "network adds", "ratio")]
+    lines = [f"{'connections':>11} {'':<7}{'with network':>14}{'processes':>11}{'network adds':>14}{'ratio':>8}"]
     for row in result:
         for what in ("freeze", "thaw"):
             each = row[what]
-            figures = (f"{each[name]:.3f}" for name in ("with_network_ms", "processes_ms", "network_ms"))
-            rows.append((str(row["connections"]), what, *figures, f"{each['ratio']:.2f}"))
-    return "\n".join(f"{a:>11} {b:<7}{c:>14}{d:>11}{e:>14}{f:>8}" for a, b, c, d, e, f in rows)
+            figures = f"{each['with_network_ms']:>14.3f}{each['processes_ms']:>11.3f}{each['network_ms']:>14.3f}{each['ratio']:>8.2f}"
+            lines.append(f"{row['connections']:>11} {what:<7}{figures}")
+    return "\n".join(lines)
 
 
 async def run(cycles: int) -> list[dict[str, Any]]:

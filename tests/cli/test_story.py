@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> str:
 
 
 def test_the_finding_is_told_before_the_timeline(cli: Cli, file: str) -> None:
-    result = cli("story", file)
+    result = cli("story", file, env={"COLUMNS": "110"})
     assert result.exit_code == 0
     said = result.stdout
     assert said.startswith("checkout: 3 invocations in 1 environment, 1 failed\n")
@@ -180,7 +180,7 @@ def test_a_story_can_come_through_a_pipe(cli: Cli) -> None:
 
 
 def test_a_terminal_without_unicode_gets_other_signs(cli: Cli, file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert all(ord(sign) < 128 for sign in ASCII.values())
+    assert all(code < 128 for code in ASCII.values())
     monkeypatch.setattr("frostline.cli.story.output_encoding", lambda: "ascii")
     said = cli("story", file).stdout
     assert said.isascii()

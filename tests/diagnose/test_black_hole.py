@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from frostline.diagnose.diagnosis import findings
 
 from .told import A, B, C, D, Told
@@ -16,7 +18,7 @@ def begin(story: Told, *, last: float = 1.02) -> None:
 def test_a_request_that_waited_for_its_time_limit() -> None:
     story = Told("nodejs20.x")
     begin(story)
-    story.invocation(B, 6.0, 9.05, error="AxiosError: timeout of 3000ms exceeded")
+    story.invocation(B, 6.0, 9.0, error="AxiosError: timeout of 3000ms exceeded")
     story.falls_silent(1, 5.9992)
     story.first_write(1, 6.01, "nothing", after_s=None)
     [found] = findings(story.timeline())
@@ -97,6 +99,21 @@ def test_a_slow_answer_is_an_answer() -> None:
     story.sends(1, 6.01, 200, 0)
     story.sends(1, 9.05, 0, 300)
     assert findings(story.timeline()) == []
+
+
+@pytest.mark.parametrize("sent_again", [0, 3])
+def test_a_path_that_died_unseen_is_told_from_a_slow_server_by_what_was_sent_again(sent_again: int) -> None:
+    story = Told()
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, fate="survive")
+    story.sends(1, 1.02)
+    story.invocation(B, 6.0, 9.1, error="ReadTimeout: The read operation timed out")
+    story.first_write(1, 6.01, "nothing", after_s=1.0)
+    story.sends(1, 6.01, 200, 0)
+    story.closes(1, 9.05, retransmitted=sent_again)
+    found = findings(story.timeline())
+    assert [one.rule for one in found] == (["black-hole"] if sent_again else [])
+    assert all("what was sent was sent again, 3 times" in one.claim for one in found)
 
 
 def test_an_error_of_another_kind_is_not_blamed_on_it() -> None:

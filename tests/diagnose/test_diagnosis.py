@@ -226,7 +226,7 @@ def test_findings_can_be_written_and_read_as_json() -> None:
 
 def test_three_thousand_invocations_are_diagnosed_in_a_second() -> None:
     """In one environment or in many, on one connection that lives for ever or on a new one each time."""
-    crowd, alone = Told(), Told("nodejs20.x")
+    crowd, alone, stranded = Told(), Told("nodejs20.x"), Told("nodejs20.x")
     for number in range(3000):
         at, environment = 1.0 + 2 * number, f"env-{number % 300}"
         error = test_stale_connection_reused.RESET if number >= 300 else None
@@ -243,13 +243,22 @@ def test_three_thousand_invocations_are_diagnosed_in_a_second() -> None:
         alone.first_write(0, at + 0.02, "data")
         for line in range(10):
             alone.logs(at + 0.05 + line / 1000, f"item {line} of {number}")
-    for story in (crowd, alone):
+        stranded.invocation(request_id(number), at, at + 1.1, error=test_keepalive_stranded.DEADLINE if number else None)
+        stranded.opens(number, at + 0.01)
+        stranded.sends(number, at + 0.02)
+        stranded.sends(number, at + 1.09, 17, 0, kind="ping", took=0)
+        stranded.logs(at + 1.095, test_keepalive_stranded.SENT)
+        stranded.waits(number, at + 1.2, 17, at + 1.9992, kind="ping_ack")
+        stranded.logs(at + 2.0005, test_keepalive_stranded.TIMED_OUT)
+        stranded.closes(number, at + 2.001)
+    for story in (crowd, alone, stranded):
         made = story.timeline()
         began = time.process_time()
         found = findings(made)
         took = time.process_time() - began
         assert took < 2.0, f"{took:.2f} s"  # a second on a quiet machine; it must not grow with the square
-        assert [one.times for one in found] == ([2700] if story is crowd else [])
+        times = {one.rule: one.times for one in found}
+        assert times == {crowd: {"stale-connection-reused": 2700}, alone: {}, stranded: {"keepalive-stranded": 2999}}[story]
 
 
 def test_incidents_side_by_side_are_told_apart() -> None:

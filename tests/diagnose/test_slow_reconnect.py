@@ -5,7 +5,7 @@ from __future__ import annotations
 from frostline.diagnose.diagnosis import findings
 from frostline.diagnose.finding import Finding
 
-from .told import A, B, C, Told
+from .told import A, B, C, D, Told
 
 STAMP = "2026-09-21T10:00:00.000Z"
 DEADLINE = "Error: 4 DEADLINE_EXCEEDED: Deadline exceeded"
@@ -38,7 +38,7 @@ def traced(*, error: str | None, ready: float | None, delayed: bool = True) -> l
 def test_a_channel_that_is_not_ready_until_its_request_has_failed() -> None:
     [found] = traced(error=DEADLINE, ready=None)
     assert (found.rule, found.severity, found.requests) == ("slow-reconnect", "failure", (A, B))
-    assert "Its name look-up was held back." in found.claim and "was not ready when the invocation failed" in found.claim
+    assert "Its name look-up was held back." in found.claim and "was not ready when the invocation was over, 2.1 s later" in found.claim
     assert found.cures[0].setting == "@grpc/grpc-js >= 1.9.12"
 
 
@@ -50,6 +50,19 @@ def test_a_channel_that_is_ready_late_is_a_risk() -> None:
 def test_a_channel_that_connects_at_once_is_healthy_though_its_look_up_was_delayed() -> None:
     """grpc-js from 1.9.12 on."""
     assert traced(error=None, ready=5.03) == []
+
+
+def test_invocations_that_fail_meanwhile_are_counted() -> None:
+    story = Told("nodejs20.x")
+    story.invocation(A, 1.0, 1.1)
+    story.logs(1.02, channel("CONNECTING", "READY"))
+    for number, request in enumerate((B, C)):
+        story.invocation(request, 5.0 + 5 * number, 6.1 + 5 * number, error=DEADLINE)
+    story.logs(5.003, channel("IDLE", "CONNECTING"))
+    story.invocation(D, 20.0, 20.1)
+    story.logs(20.01, channel("CONNECTING", "READY"))
+    [found] = findings(story.timeline())
+    assert found.requests == (A, B) and "So did 1 invocation after it." in found.claim
 
 
 def test_the_first_connection_of_an_environment_may_take_its_time() -> None:

@@ -81,7 +81,7 @@ def test_a_client_that_sends_it_again_and_says_so_in_the_log_is_a_risk() -> None
     story.opens(2, 6.03)
     story.sends(2, 6.04)
     [found] = findings(story.timeline())
-    assert found.severity == "risk" and "the invocation went well" in found.claim
+    assert found.severity == "risk" and "The invocation went well" in found.claim
 
 
 def test_a_client_that_closes_the_old_connection_in_good_order_is_healthy() -> None:

@@ -172,10 +172,11 @@ class Told:
         how: Literal["fin", "rst"] = "fin",
         frozen: bool = False,
         reached: Literal["at_once", "after_thaw", "never"] = "at_once",
-        sent: int = 200,
+        **more: Any,
     ) -> None:
         """In good order, by the function, if nothing else is said."""
-        self._network(ConnectionClosed, connection, at, by=by, how=how, frozen=frozen, reached=reached, sent=sent, received=300)
+        fields = {"by": by, "how": how, "frozen": frozen, "reached": reached, "sent": 200, "received": 300}
+        self._network(ConnectionClosed, connection, at, **fields, **more)
 
     def peer_ends(self, connection: int, at: float, *, thaw: float, how: Literal["fin", "rst"] = "fin") -> None:
         """While frozen, with the fate `lost`."""

@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
-from frostline.render.document import document, to_json
+from frostline.diagnose.finding import Finding
+from frostline.render.document import (
+    CloseData,
+    ConnectionData,
+    EnvironmentData,
+    FirstWriteData,
+    FreezeData,
+    HeaderData,
+    InvocationData,
+    LogData,
+    PhaseData,
+    RefusedData,
+    TraceData,
+    TrafficData,
+    document,
+    to_json,
+)
 from frostline.render.view import select
 from tests.render import stories
 from tests.render.stories import BEGAN
@@ -23,7 +41,7 @@ def test_the_names_are_these() -> None:
         "header": "version schema started_at level begin end truncated environments_unused events_unrecorded logs_left_out",
         "environments": "id function started ended phases freezes exits",
         "invocations": "number request_id function environment arrived started responded finished outcome error_type error_message",
-        "connections": "number environment name host address port local_port fate middlebox opened opened_in near_end far_end became sent received "
+        "connections": "number environment name host address port local_port fate middlebox opened opened_in near_end far_end became concern sent received "
         "traffic closed expired lost first_writes",
         "logs": "at environment request_id type text",
         "traces": "at environment request_id library what subject text",
@@ -80,3 +98,10 @@ def test_a_long_line_is_cut() -> None:
     story = stories.pool()
     story.prints(stories.POOL, "orders", 6.21, "x" * 100_000, stories.P3)
     assert max(len(line.text) for line in document(select(story.timeline())).logs) == 4000
+
+
+def test_the_documentation_names_every_field() -> None:
+    documented = set(re.findall(r"`(\w+)`", (Path(__file__).parents[2] / "docs" / "reading-a-story.md").read_text()))
+    structs = (HeaderData, EnvironmentData, PhaseData, FreezeData, InvocationData, ConnectionData, TrafficData, CloseData, FirstWriteData)
+    for struct in (*structs, RefusedData, LogData, TraceData, Finding):
+        assert set(struct.__struct_fields__) <= documented, struct.__name__

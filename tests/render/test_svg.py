@@ -44,7 +44,7 @@ def test_the_first_incident_is_told_in_one_picture() -> None:
         assert words in said
     for words in ("PING", "PONG waits 3.35 s", "RST", "ping timed out", "keepalive-stranded", "1: reset by the"):
         assert any(words in each for each in said), words
-    assert "3ad2f6c8, 1.01 s: 4 DEADLINE_EXCEEDED: Deadline…" in said
+    assert "3ad2f6c8, 1.01 s: 4 DEADLINE_EXCEEDED: Deadline exceeded" in said
     assert "grpc-js: 'grpc.keepalive_time_ms': 2147483647" in said
     assert any("27b80d41: cart 119: empty" in title for title in titles(root)), "log lines are told where the pointer rests"
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frostline.render.words import became, clean, duration, number, peer, size, with_short_ids
+from frostline.render.words import became, clean, duration, ends_kept, number, peer, size, with_short_ids
 from tests.render import stories
 
 
@@ -80,3 +80,9 @@ def test_what_became_of_connections() -> None:
     assert became(connections[1]) == "lost: the peer closed it in a freeze; first write after the thaw: RST"
     assert became(connections[2]) == "open"
     assert became(stories.keepalive().timeline().connections[1]) == "reset by the environment"
+
+
+def test_a_long_error_keeps_its_kind_and_its_cause() -> None:
+    said = ends_kept('Post "http://orders.local:8080/orders": read tcp 10.0.0.1:1->10.0.0.2:2: read: connection reset by peer', 46)
+    assert said == 'Post "http://or…read: connection reset by peer' and len(said) == 46
+    assert ends_kept("short", 46) == "short"

@@ -124,7 +124,7 @@ def test_grpc_js(text: str, tracer: str, what: str, subject: str, prefix: str) -
     assert found is not None
     assert (found.library, found.tracer, found.what, found.subject) == ("grpc-js", tracer, what, subject)
     assert (found.at, found.environment, found.request_id) == (1.0, "e", "r")
-    assert found.text == text.split(" | ")[-1]
+    assert found.text == text.rpartition(" | ")[2]
 
 
 @pytest.mark.parametrize(("text", "tracer", "what", "subject"), JS)
@@ -138,7 +138,7 @@ def test_grpc_js_in_lambdas_json_format(text: str, tracer: str, what: str, subje
     [
         # grpcio 1.85.1
         (
-            "I1122 05:27:38.805091   20036 writing.cc:144] CLIENT[0x7f42c4003c50]: Ping 16006791449107608611 sent [ipv4:127.0.0.1:50062]: max_pings_without_data: 0",
+            "I1122 05:27:38.805091   20036 writing.cc:144] CLIENT[0x7f42c4003c50]: Ping 16006791449107608611 sent [ipv4:127.0.0.1:50062]: max",
             "http_keepalive",
             "ping_sent",
             "ipv4:127.0.0.1:50062",
@@ -156,7 +156,8 @@ def test_grpc_js_in_lambdas_json_format(text: str, tracer: str, what: str, subje
             "ipv4:127.0.0.1:50062",
         ),
         (
-            "I1122 05:27:37.156114   20034 connectivity_state.cc:150] ConnectivityStateTracker client_channel[0x562d03b124d8]: IDLE -> CONNECTING (started resolving, OK)",
+            ("I1122 05:27:37.156114   20034 connectivity_state.cc:150] ConnectivityStateTracker client_channel[0x562d03b124d8]: "
+            "IDLE -> CONNECTING (started resolving, OK)"),
             "connectivity_state",
             "connecting",
             "client_channel[0x562d03b124d8]",
@@ -215,7 +216,8 @@ def test_c_core(text: str, tracer: str, what: str, subject: str) -> None:
             "client-transport 0x19f437d7e6c8",
         ),
         (
-            '[transport] [client-transport 0x19f437d7e6c8] loopyWriter exiting with error: connection error: desc = "keepalive ping failed to receive ACK within timeout"',
+            ("[transport] [client-transport 0x19f437d7e6c8] loopyWriter exiting with error: connection error: "
+            'desc = "keepalive ping failed to receive ACK within timeout"'),
             "transport",
             "other",
             "client-transport 0x19f437d7e6c8",

@@ -26,6 +26,7 @@ class H2Server:
         self._context = context
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -36,12 +37,15 @@ class H2Server:
             except OSError:
                 return
             self._connections.append(client)
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, ssl.SSLError):
+        with contextlib.suppress(OSError, ssl.SSLError), contextlib.ExitStack() as stack:
             if self._context is not None:
-                client = self._context.wrap_socket(client, server_side=True)
+                client = stack.enter_context(self._context.wrap_socket(client, server_side=True))
+                self._connections.append(client)
             state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
             state.initiate_connection()
             client.sendall(state.data_to_send())
@@ -71,8 +75,11 @@ class H2Server:
         self._listener.close()
         self._thread.join(5)
         for connection in self._connections:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # closed, or wrapped by another in the list
                 connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for connection in self._connections:
             connection.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -57,6 +57,11 @@ class World:
     def close(self) -> None:
         for client in self._clients:
             client.close()
+
+
+def only(wanted: Callable[[Subject], bool]) -> pytest.MarkDecorator:
+    """A law for some subjects."""
+    return pytest.mark.parametrize("world", [*filter(wanted, SUBJECTS)], ids=lambda subject: subject.name, indirect=True)
 
 
 @pytest.fixture(params=SUBJECTS, ids=lambda subject: subject.name)
@@ -146,10 +151,9 @@ def test_an_end_that_arrived_in_a_short_gap_is_seen(world: World) -> None:
     assert world.proxy.accepted == 2
 
 
-def test_a_peer_that_can_be_asked_is_asked_and_kept(world: World) -> None:
-    if not world.subject.probes:
-        pytest.skip("the protocol has no harmless question")
-    client = world.client()
+@only(lambda subject: subject.probes)
+def test_a_peer_that_can_be_asked_is_asked_and_kept(world: World, patient: None) -> None:
+    client = world.client(IMPATIENT.replace(probe_timeout=5.0))
     before = JOURNAL.counters()
     world.freeze(10.0, "survive")
 
@@ -159,9 +163,8 @@ def test_a_peer_that_can_be_asked_is_asked_and_kept(world: World) -> None:
     assert JOURNAL.counters()["probed"] == before["probed"] + 1
 
 
+@only(lambda subject: subject.probes)
 def test_a_probe_that_hangs_is_given_up_soon(world: World) -> None:
-    if not world.subject.probes:
-        pytest.skip("the protocol has no harmless question")
     client = world.client(IMPATIENT.replace(probe_timeout=0.1))
     world.freeze(10.0, "blackhole")
     before = JOURNAL.counters().get("discarded_probe_failed", 0)
@@ -216,10 +219,9 @@ def test_fifty_at_a_time_over_a_thaw(world: World, fate: Fate) -> None:
     assert world.proxy.accepted <= opened + 50
 
 
+@only(lambda subject: subject.forks)
 def test_a_child_opens_its_own_connections(world: World) -> None:
     """Two processes that write to one connection mix up their answers."""
-    if not world.subject.forks:
-        pytest.skip("an event loop does not survive a fork")
     client = world.client()
     child = os.fork()
     if child == 0:

@@ -168,7 +168,7 @@ def test_nothing_is_judged_twice(installed: None) -> None:
     manager = safe_urllib3.PoolManager(lambda_())
     pool = manager.connection_from_url("http://127.0.0.1:1")
 
-    assert pool._get_conn.__wrapped__.__module__ == "urllib3.connectionpool"  # type: ignore[attr-defined]
+    assert pool._get_conn.thawsafe_replaces.__module__ == "urllib3.connectionpool"  # type: ignore[attr-defined]
 
     transport = safe_httpx.HTTPTransport(lambda_())
     connection = transport._pool.create_connection(httpcore.Origin(b"http", b"127.0.0.1", 1))  # type: ignore[attr-defined]

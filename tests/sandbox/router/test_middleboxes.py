@@ -243,20 +243,36 @@ async def test_a_fate_that_is_chosen_during_a_freeze_counts_in_it_unless_it_was_
     assert await write_and_read(open_) is TimeoutError
 
 
-async def test_fin_delivered_that_is_chosen_during_a_freeze_counts_in_the_next(shared_lab: Lab, listener: Listener) -> None:
+async def test_fin_delivered_that_is_chosen_during_a_freeze_counts_in_it(shared_lab: Lab, listener: Listener) -> None:
     pair = await listener.pair()
     await shared_lab.hold(NAME)
-    shared_lab.router.decide(Conditions(fates=Fates(default="fin_delivered")))
     pair.far.sendall(b"x")
     await asyncio.sleep(0.05)
     with pytest.raises(BlockingIOError):
         pair.near.recv(1)
-    await shared_lab.release(NAME)
-    await shared_lab.hold(NAME)
+    shared_lab.router.decide(Conditions(fates=Fates(default="fin_delivered")))
     assert await pair.read() == b"x"
     pair.end("fin")
     await until(lambda: pair.state == TCP_CLOSE_WAIT)
     await shared_lab.release(NAME)
+    assert {event.reached for event in await shared_lab.saw(ConnectionClosed)} == {"at_once"}
+
+
+async def test_a_fate_in_the_place_of_fin_delivered_holds_what_comes(shared_lab: Lab, listener: Listener) -> None:
+    shared_lab.router.decide(Conditions(fates=Fates(default="fin_delivered")))
+    pair = await listener.pair()
+    await shared_lab.hold(NAME)
+    pair.far.sendall(b"x")
+    assert await pair.read() == b"x"
+    shared_lab.router.decide(Conditions(fates=Fates(default="survive")))
+    await shared_lab.hold("environment-1")  # its answer comes after that was heard
+    await shared_lab.release("environment-1")
+    pair.far.sendall(b"y")
+    await asyncio.sleep(0.05)
+    with pytest.raises(BlockingIOError):
+        pair.near.recv(1)
+    await shared_lab.release(NAME)
+    assert await pair.read() == b"y"
 
 
 # Time that is made to pass ---------------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ class PsycopgClient(Client):
         in_threads(tags, lambda tag: self.call(tag, idempotent=idempotent))
 
     def close(self) -> None:
-        self.pool.close()
+        self.pool.close(timeout=0.1)  # whose workers may be waiting for a server that does not answer
 
 
 class AsyncPsycopgClient(Client):
@@ -46,7 +46,7 @@ class AsyncPsycopgClient(Client):
         self.loop.run_until_complete(self._call_many(tags))
 
     def close(self) -> None:
-        self.loop.run_until_complete(self.pool.close())
+        self.loop.run_until_complete(self.pool.close(timeout=0.1))
         self.loop.close()
 
 

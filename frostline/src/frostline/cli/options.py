@@ -28,7 +28,7 @@ FREEZERS = ("best", "network", "processes", "cgroup-v2", "cgroup-v1", "signals",
 
 FREEZE_HELP = (
     "What is frozen. best: processes, by the best freezer there is, and their network, where the machine allows. network: the same, or an error. "
-    "processes: not the network. The others name a freezer for processes; off freezes nothing."
+    "processes: they alone, and the network goes on. The others name a freezer for processes alone; off freezes nothing."
 )
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ STDOUT = "-"
 PLAIN_WIDTH = 110
 """Characters in a line where no terminal says how many there are."""
 
-ASCII = str.maketrans(dict(zip("▒█▓▁┄░▂▃▄▅▆▇○↓↑↕◌✕─╌…·→“”", '=##_.~_--=##ovx|:X-~.->""', strict=True)))
+ASCII = str.maketrans("▒█▓▁┄░▂▃▄▅▆▇○↓↑↕◌✕─╌…·→“”", '=##_.~_--=##ovx|:X-~.->""')
 """For terminals that cannot show the signs: one character for each."""
 
 

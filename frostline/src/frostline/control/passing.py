@@ -47,14 +47,19 @@ class Passing:
 
     async def stands_still(self, environment: str) -> bool:
         """Wait until it is frozen; False where that does not come to be."""
-        if self._states.get(environment) == State.FROZEN.value:
-            return True
+        state = self._states.get(environment)
+        if state == State.FROZEN.value or state in _NEVER:
+            return state == State.FROZEN.value
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(environment, []).append(future)
         try:
             return await asyncio.wait_for(future, PATIENCE_S)
         except TimeoutError:
             return False
+
+    def runs_nothing(self, environment: str) -> bool:
+        """Its processes have ended, or end now: before the next invocation nothing of the function runs, and nothing is frozen."""
+        return self._states.get(environment, State.GONE.value) in _NEVER
 
     async def warp(self, environment: str, seconds: float) -> EnvironmentWarped:
         """Move a frozen environment on; it is not thawed before that is done."""

@@ -5,6 +5,7 @@ Nothing is judged here. Names of requests that the story does not have (its begi
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from ..story.timeline import Connection, EnvironmentLife, Freeze, Invocation, Lo
 RIGHT_AFTER_S = 0.25
 """What comes within this time after a thaw was waiting for it. Overdue timers fire 0 to 0.5 ms after a thaw (measured: asyncio, Node, Go); the rest is
 for a busy machine, where a log line waits to be read."""
+
+_NEWEST = 1000
 
 IDLE_S = 0.5
 """Silence that is no pause within a request. Shorter ones do not count as a server's idle limit."""
@@ -37,12 +40,20 @@ class Evidence:
         self._everywhere: dict[str, list[Connection]] = defaultdict(list)
         self._said: dict[str, list[LogLine]] = defaultdict(list)
         self._limits: dict[str, tuple[float, int] | None] = {}
+        self._ends: dict[str, list[float]] = defaultdict(list)
+        self._closed: dict[str, list[Connection]] = defaultdict(list)
+        self._refused: dict[str, list[float]] = defaultdict(list)
         lives = timeline.environments
         for connection in sorted(timeline.connections.values(), key=lambda one: one.opened.at):
             if connection.environment in lives:
                 self.connections[connection.environment].append(connection)
+                self._ends[connection.environment].append(math.inf if connection.ended is None else connection.ended)
                 self._to[connection.environment, connection.name].append(connection)
                 self._everywhere[connection.name].append(connection)
+        for connection in sorted((one for one in timeline.connections.values() if one.closed), key=lambda one: one.closed[0].at):
+            self._closed[connection.environment].append(connection)
+        for refused in sorted(timeline.refused, key=lambda event: event.at):
+            self._refused[refused.environment].append(refused.at)
         for line in timeline.logs:
             if line.environment in lives and line.type in ("function", "extension"):
                 self.logs[line.environment].append(line)
@@ -63,9 +74,17 @@ class Evidence:
         return request_id if request_id in self.timeline.invocations else None
 
     def at(self, life: EnvironmentLife, at: float, request_id: str | None = None) -> Invocation | None:
-        """The invocation that an event at a time belongs to: the one it names, else the one that was running, else the last one before."""
+        """The invocation that an event at a time belongs to.
+
+        The one that it names; else the one that was running, or that the environment had just been thawed for; else the last one before.
+        """
         named = self.timeline.invocations.get(request_id) if request_id is not None else None
-        return named if named is not None and named.environment == life.id else life.last(at)
+        if named is not None and named.environment == life.id:
+            return named
+        last, freeze = life.last(at), life.freeze_before(at)
+        if freeze is not None and freeze.end <= at and (last is None or (last.started or 0.0) <= freeze.begin):
+            return self.timeline.invocations.get(freeze.after or "", last)
+        return last
 
     def said(self, invocation: Invocation) -> list[LogLine]:
         """What was printed while it ran."""
@@ -77,6 +96,10 @@ class Evidence:
             return ""
         parts = [part for part in (invocation.error_type, invocation.error_message) if part]
         return ": ".join(parts) or invocation.response
+
+    def words(self, invocation: Invocation) -> str:
+        """All that it said."""
+        return "\n".join([self.error(invocation), invocation.response, *(line.text for line in self.said(invocation))])
 
     # Connections -------------------------------------------------------------------------------------------------------------------------
 
@@ -95,6 +118,27 @@ class Evidence:
         there = self.connections[life.id]
         first = bisect_left(there, begin, key=lambda one: one.opened.at)
         return there[first : bisect_right(there, end, key=lambda one: one.opened.at)]
+
+    def alive(self, life: EnvironmentLife, at: float) -> list[Connection]:
+        """The connections that an environment had at a time, the newest first; of very many, the newest."""
+        there = self.connections[life.id]
+        index = bisect_right(there, at, key=lambda one: one.opened.at)
+        ends = self._ends[life.id]
+        return [there[place] for place in range(index - 1, max(index - _NEWEST, 0) - 1, -1) if ends[place] >= at]
+
+    def ended_within(self, life: EnvironmentLife, begin: float, end: float) -> list[Connection]:
+        """The connections that were closed first in a time, by whoever it was."""
+        there = self._closed[life.id]
+        first = bisect_left(there, begin, key=lambda one: one.closed[0].at)
+        return there[first : bisect_right(there, end, key=lambda one: one.closed[0].at)]
+
+    def tried(self, life: EnvironmentLife, destination: str, begin: float, end: float) -> bool:
+        """The environment connected to a destination in a time, or was refused somewhere."""
+        if self.next_opened(life, destination, begin, end) is not None:
+            return True
+        there = self._refused[life.id]
+        index = bisect_left(there, begin)
+        return index < len(there) and there[index] <= end
 
     def last_user(self, life: EnvironmentLife, connection: Connection, at: float) -> str | None:
         """The request that used a connection last before a time; None where it was opened in the init and not used since."""

@@ -30,6 +30,11 @@ def request(request_id: str | None) -> str:
     return "no request" if request_id is None else f"request {request_id[:SHORT_ID]}"
 
 
+def both_ends(*request_ids: str | None) -> tuple[str, ...]:
+    """Where it began, and where it showed: those that there are, each once."""
+    return tuple(dict.fromkeys(one for one in request_ids if one is not None))
+
+
 def quote(text: str) -> str:
     """The first line of what somebody said, not too long."""
     # Node's runtime prints a line's end within a message as a carriage return.

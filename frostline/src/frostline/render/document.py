@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from ..core.events import ConnectionRefused, ConnectionTraffic
 from ..diagnose.finding import Finding
-from ..story.timeline import Connection, EnvironmentLife, Freeze, Invocation, LogLine
-from .view import Lane, View, ends
+from ..story.timeline import Connection, Freeze, Invocation, LogLine
+from .view import Lane, View, concern, ends
 from .words import became, carried
 
 FORMAT = 1
@@ -178,6 +178,8 @@ class ConnectionData(Struct, frozen=True, kw_only=True):
     """When the peer's end ended."""
     became: str
     """In a few words, for a person."""
+    concern: int
+    """How much it is worth a look: 3 a finding is about it, 2 something was wrong with it, 1 it has pings or waited in a freeze, 0."""
     sent: int
     """Bytes from the environment."""
     received: int
@@ -251,7 +253,7 @@ def document(view: View, *, logs_most: int | None = None) -> Document:
         header=header,
         environments=[_environment(lane) for lane in view.lanes],
         invocations=[_invocation(one, view) for one in view.invocations],
-        connections=[_connection(one, lane.life) for lane in view.lanes for one in lane.connections],
+        connections=[_connection(one, lane) for lane in view.lanes for one in lane.connections],
         refused=[_refused(one) for lane in view.lanes for one in lane.refused],
         logs=[_log(one) for one in logs],
         traces=[msgspec.convert(one, TraceData, from_attributes=True) for lane in view.lanes for one in lane.traces],
@@ -317,8 +319,8 @@ def _invocation(one: Invocation, view: View) -> InvocationData:
     )
 
 
-def _connection(one: Connection, life: EnvironmentLife) -> ConnectionData:
-    opened = one.opened
+def _connection(one: Connection, lane: Lane) -> ConnectionData:
+    opened, life = one.opened, lane.life
     near, far = ends(one, life, math.inf)
     sent, received = carried(one)
     return ConnectionData(
@@ -336,6 +338,7 @@ def _connection(one: Connection, life: EnvironmentLife) -> ConnectionData:
         near_end=None if near == math.inf else near,
         far_end=None if far == math.inf else far,
         became=became(one),
+        concern=concern(one, lane.findings),
         sent=sent,
         received=received,
         traffic=[_traffic(burst) for burst in one.traffic],

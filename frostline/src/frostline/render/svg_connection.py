@@ -11,7 +11,7 @@ from collections.abc import Callable
 from ..core.events import ConnectionClosed, ConnectionTraffic, FirstWriteAnswered
 from ..story.timeline import Connection, EnvironmentLife
 from .svg_parts import LEFT, PLOT, Room, element, length, line, path, rect, text, wrapped
-from .view import ends, thaw_after
+from .view import concern, ends, spoiled, thaw_after
 from .words import became, duration, peer, size
 
 HEIGHT = 66
@@ -49,7 +49,7 @@ class Ladder:
         for event in self._connection.closed:
             if self._low <= event.at <= self._high:
                 self._closed(event)
-        for first in self._connection.first_writes:
+        for first in spoiled(self._connection):
             if self._low <= first.at <= self._high:
                 self._first_write(first)
         self._taken_away()
@@ -60,7 +60,7 @@ class Ladder:
         said = f"{connection.number}: {became(connection)}"
         parts = [text(12, self._top + 15, peer(connection.name, 24), "ink small bold", title=connection.name)]
         for number, words in enumerate(wrapped(said, 9.5, LEFT - 14)[:3]):
-            kind = "dim" if connection.lost is None else "failed"
+            kind = "failed" if concern(connection, ()) > 1 else "dim"
             parts.append(text(12, self._top + 28 + 11.5 * number, words, f"{kind} tiny"))
         return parts
 
@@ -165,8 +165,6 @@ class Ladder:
         ]
 
     def _first_write(self, first: FirstWriteAnswered) -> None:
-        if first.answer == "data":
-            return
         top, x = self._top, self._x(first.at)
         wrote = self._x(first.at - (first.after_s or 0.0))
         self._marks.append(path(f"M{wrote:.1f} {top + NEAR}L{wrote + 3:.1f} {top + MIDDLE}", "arrow s-sent"))

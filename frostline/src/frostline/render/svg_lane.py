@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
+from msgspec import Struct
+
+from ..diagnose.finding import Finding
 from ..story.timeline import Invocation
 from .axis import Axis
 from .bars import STRENGTH, bars, failed
@@ -12,14 +16,15 @@ from .svg_connection import HEIGHT as LADDER
 from .svg_connection import Ladder
 from .svg_parts import LEFT, PLOT, WIDTH, Room, badge, length, line, path, rect, text
 from .view import Lane, View, choose, concern
-from .words import clean, duration, number, outcome, short
+from .words import clean, duration, ends_kept, number, outcome, short
 
 NAMES = 34.0
 """Above the bar: two rows of labels."""
 BAR = 24.0
 LOGS = 20.0
 MARKS = 22.0
-"""A row for the findings' numbers, where there are any."""
+"""A row of findings' numbers and names; as many as it takes, up to `MARK_ROWS`."""
+MARK_ROWS = 4
 GAP = 22.0
 
 CROWD = PLOT // 4
@@ -37,6 +42,16 @@ TOLD = {
 """Traces of gRPC that are written out; the others are marks."""
 
 
+class Badge(Struct, frozen=True):
+    """Where a finding's number stands."""
+
+    finding: Finding
+    x: float
+    row: int
+    side: Literal[1, 0, -1]
+    """On which side its name is: right, or left at the picture's edge, or nowhere, as others are in the way."""
+
+
 Label = Callable[[Invocation], str]
 
 
@@ -44,7 +59,7 @@ def told(one: Invocation) -> str:
     """`3ad2f6c8, 1.01 s: 4 DEADLINE_EXCEEDED`."""
     took = "unfinished" if one.finished is None else duration(one.finished - (one.started or one.arrived))
     said = f"{short(one.request_id)}, {took}"
-    return f"{said}: {clean(one.error_message or one.error_type or 'no reason given', 30)}" if one.failed else said
+    return f"{said}: {ends_kept(one.error_message or one.error_type or 'no reason given', 46)}" if one.failed else said
 
 
 class LaneDrawing:
@@ -56,7 +71,8 @@ class LaneDrawing:
         self._chosen = [one for one in choose(lane, connections) if not self._crowded or concern(one, lane.findings)]
         self._top = top
         self._named = {request_id for finding in lane.findings for request_id in finding.requests}
-        self._bar = top + (MARKS if lane.findings else 0) + (NAMES if self._shown() else 10)
+        self._badges, rows = self._place_findings()
+        self._bar = top + MARKS * rows + (NAMES if self._shown() else 10)
         self._ladders = self._bar + BAR + (10 if self._crowded else LOGS)
         self._bottom = self._ladders + LADDER * len(self._chosen)
         left_out = len(lane.connections) - len(self._chosen)
@@ -186,22 +202,39 @@ class LaneDrawing:
 
     # Findings ----------------------------------------------------------------------------------------------------------------------------
 
-    def _findings(self) -> list[str]:
-        parts = []
-        room = Room(LEFT, WIDTH - 10)
+    def _place_findings(self) -> tuple[list[Badge], int]:
+        """The findings' badges, and how many rows they take."""
+        rooms = [Room(LEFT - 9, WIDTH - 4) for _ in range(MARK_ROWS)]
+        placed = []
         for finding in self._lane.findings:
-            index = self._view.findings.index(finding) + 1
-            kind = SEVERITIES[finding.severity]
             x = self._x(finding.at)
-            y = self._top + 11
-            parts.append(line(x, y + 8, x, self._bottom, f"s-{kind} dash", stroke_width=1.3))
-            width = length(finding.rule, 12) + 22
-            left = room.place(x + width / 2 - 9, width, gap=6)
-            at = x if left is None else left + 9
-            parts += badge(at, y, index, kind)
-            if left is not None:
-                parts.append(text(left + 22, y + 4, finding.rule, f"{kind} small bold", title=finding.claim))
-        return parts
+            width = length(finding.rule, 12.5) + 26
+            side: Literal[1, -1] = 1 if x - 9 + width < WIDTH - 4 else -1
+            row = next(
+                (row for row, room in enumerate(rooms) if room.place(x + side * (width / 2 - 9), width, aside=False) is not None), None
+            )
+            placed.append(Badge(finding, x, MARK_ROWS - 1 if row is None else row, 0 if row is None else side))
+        return placed, max((badge.row + 1 for badge in placed), default=0)
+
+    def _findings(self) -> list[str]:
+        lines, marks = [], []
+        for one in self._badges:
+            kind = SEVERITIES[one.finding.severity]
+            y = self._top + 11 + MARKS * one.row
+            lines.append(line(one.x, y + 8, one.x, self._bottom, f"s-{kind} dash", stroke_width=1.3))
+            marks += badge(one.x, y, self._view.findings.index(one.finding) + 1, kind)
+            if one.side:
+                anchor = "start" if one.side > 0 else "end"
+                name = text(
+                    one.x + 13 * one.side,
+                    y + 4,
+                    one.finding.rule,
+                    f"{kind} small bold halo s-paper",
+                    title=one.finding.claim,
+                    text_anchor=anchor,
+                )
+                marks.append(name)
+        return [*lines, *marks]
 
 
 def _box(x: float, y: float, width: float, height: float) -> str:

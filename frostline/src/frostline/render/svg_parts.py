@@ -106,13 +106,13 @@ class Room:
         self._low, self._high = low, high
         self._taken: list[tuple[float, float]] = []
 
-    def place(self, centre: float, width: float, gap: float = 8) -> float | None:
-        """The left end for words of this width about a centre, moved into the picture, and aside by up to half of them where others are in the way.
+    def place(self, centre: float, width: float, gap: float = 8, *, aside: bool = True) -> float | None:
+        """The left end for words of this width about a centre, moved into the picture, and `aside` by up to half of them where others are in the way.
 
         None where that is not enough.
         """
-        for aside in (0.0, 0.17, -0.17, 0.33, -0.33, 0.5, -0.5):
-            left = min(max(centre + width * (aside - 0.5), self._low), self._high - width)
+        for part in (0.0, 0.17, -0.17, 0.33, -0.33, 0.5, -0.5) if aside else (0.0,):
+            left = min(max(centre + width * (part - 0.5), self._low), self._high - width)
             if left >= self._low and not any(left < end + gap and begin < left + width + gap for begin, end in self._taken):
                 self._taken.append((left, left + width))
                 return left

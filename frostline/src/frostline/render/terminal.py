@@ -199,7 +199,7 @@ def _connection(view: View, one: Connection) -> tuple[Text, ...]:
     opened = f"opened at {_since(view, one.opened.at)}"
     if one.opened.request_id is not None:
         opened += f" in {short(one.opened.request_id)}"
-    style = "red" if one.lost is not None else ""
+    style = "red" if concern(one, ()) > 1 else ""
     return (
         Text(f"connection {one.number}", style="bright_black"),
         Text(clean(one.name)),

@@ -10,7 +10,7 @@ from ..core.events import ConnectionTraffic
 from ..story.timeline import Connection
 from .axis import Axis
 from .bars import columns, shares
-from .view import Lane, View, choose, concern, ends, thaw_after
+from .view import Lane, View, choose, concern, ends, spoiled, thaw_after
 from .words import clean, duration, peer
 
 WIDE = 100
@@ -189,9 +189,8 @@ def _marks(connection: Connection, lane: Lane) -> Iterable[tuple[float, str]]:
         yield event.at, "✕" if event.reached == "never" else event.how[0].upper()
         if event.reached == "after_thaw":
             yield thaw_after(lane.life, event.at), event.how[0].upper()
-    for first in connection.first_writes:
-        if first.answer != "data":
-            yield first.at, {"rst": "R", "fin": "F", "nothing": "?"}[first.answer]
+    for first in spoiled(connection):
+        yield first.at, {"rst": "R", "fin": "F", "nothing": "?"}[first.answer]
     if connection.lost is not None and connection.lost.fate == "blackhole":
         yield connection.lost.at, "✕"
     if connection.expired is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from ..core.events import ConnectionRefused
+from ..core.events import ConnectionRefused, FirstWriteAnswered
 from ..core.states import State
 from ..diagnose.finding import Finding
 from ..story.grpc_trace import GrpcTrace
@@ -193,19 +193,28 @@ def ends(connection: Connection, life: EnvironmentLife, never: float) -> tuple[f
 
     They differ where a freeze came between: the peer is gone, and the environment learns it from the first thing that it writes, or not at all.
     """
-    near = [first.at for first in connection.first_writes if first.answer in ("rst", "fin")]
+    near = [first.at for first in spoiled(connection) if first.answer != "nothing"]
     far = [connection.lost.ended_at] if connection.lost is not None and connection.lost.ended_at is not None else []
     for event in connection.closed:
         told = {"at_once": event.at, "after_thaw": thaw_after(life, event.at), "never": never}[event.reached]
         if event.by == "environment":
             near.append(event.at)
-            if event.how == "rst":
-                far.append(told)
+            far.append(told)  # a peer that goes on after a FIN is not known from one that ends
         else:
             far.append(event.at)
             if event.how == "rst":
                 near.append(told)
     return min(near, default=never), min(far, default=never)
+
+
+def spoiled(connection: Connection) -> list[FirstWriteAnswered]:
+    """First writes after a thaw that got no data: a reset, an end, or nothing. Not the peer's FIN that answers the environment's own end."""
+    own = min((event.at for event in connection.closed if event.by == "environment"), default=None)
+    return [
+        first
+        for first in connection.first_writes
+        if first.answer in ("rst", "nothing") or (first.answer == "fin" and (own is None or own > first.at))
+    ]
 
 
 def thaw_after(life: EnvironmentLife, at: float) -> float:
@@ -218,7 +227,7 @@ def concern(connection: Connection, findings: Iterable[Finding]) -> int:
     """How much a connection is worth a look: 3 a finding is about it, 2 something was wrong with it, 1 it has pings or waited in a freeze, 0."""
     if any(finding.connection == connection.number for finding in findings):
         return 3
-    wrong = connection.lost is not None or connection.expired is not None or any(one.answer != "data" for one in connection.first_writes)
+    wrong = connection.lost is not None or connection.expired is not None or bool(spoiled(connection))
     if wrong or any(one.how == "rst" or one.frozen for one in connection.closed):
         return 2
     return int(any(burst.kind != "data" or burst.while_frozen for burst in connection.traffic))

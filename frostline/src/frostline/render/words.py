@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from ..core.events import ConnectionClosed
 from ..story.timeline import Connection, Invocation
+from .view import spoiled
 
 SHORT_ID = 8
 """Characters of a request id that tell it from others within one story: the first block of a UUID."""
@@ -25,6 +26,13 @@ def clean(text: str, most: int = 0) -> str:
         text = text[: most - 1] + "…"
     text = text.replace("\t", " ").replace("\r\n", "\n").replace("\n", "⏎")
     return _UNSAFE.sub("\ufffd", text.translate(_CONTROL))
+
+
+def ends_kept(text: str, most: int) -> str:
+    """Text of at most so many characters without its middle: an error's cause is at its end, its kind at its beginning."""
+    text = clean(text)
+    begin = most // 3
+    return text if len(text) <= most else f"{text[:begin]}…{text[len(text) - (most - begin - 1) :]}"
 
 
 def duration(seconds: float) -> str:
@@ -98,9 +106,8 @@ def carried(connection: Connection) -> tuple[int, int]:
 def became(connection: Connection) -> str:
     """What became of a connection, in a few words."""
     said = [_ended(connection)]
-    bad = next((first for first in connection.first_writes if first.answer != "data"), None)
-    if bad is not None:
-        answer = {"rst": "RST", "fin": "FIN", "nothing": "silence"}[bad.answer]
+    if bad := spoiled(connection):
+        answer = {"rst": "RST", "fin": "FIN", "nothing": "silence"}[bad[0].answer]
         said.append(f"first write after the thaw: {answer}")
     return "; ".join(said)
 

@@ -204,7 +204,7 @@ class CagedSandbox(ABC):
             raise ValueError(f"clocks are moved on by a time above zero, not by {seconds:g} s")
         known = self._known(environment)
         if not self.level.warps or not known.stands_still or self._warden is None or not self._warden.alive:
-            reason = "this sandbox does not move clocks" if not self.level.warps else f"environment {environment} is not frozen"
+            reason = "this sandbox does not move clocks" if not self.level.warps else f"environment {environment} does not stand still"
             asyncio.get_running_loop().call_soon(
                 self.report, EnvironmentWarped(environment, seconds=seconds, ahead_s=known.ahead_s, error=reason)
             )

@@ -36,12 +36,14 @@ async def open_sandbox(
     middleboxes: Middleboxes | None = None,
     warp: bool = False,
     upstreams: Upstreams | None = None,
+    reach_network: bool = True,
 ) -> CagedSandbox:
     """Open a sandbox. What was asked for is given or refused with SandboxError; what was left open is the best there is.
 
     `freezer`: None or `best` leaves it open how environments are frozen, and whether their network is; `network` insists on it, with the best
     freezer for processes; `processes` is that freezer alone, and a `FreezeMethod` is one for processes alone. `fates` and `middleboxes` are what
-    connections meet. With `warp`, clocks can be moved where the machine allows. `upstreams` are hosts of the environments' network. The
+    connections meet. With `warp`, clocks can be moved where the machine allows. `upstreams` are hosts of the environments' network, and without
+    `reach_network` functions reach nothing else: SandboxError where that cannot be held. The
     result's `level` says what it came to, and its notes what is missing and what that would take.
     """
     network = freezer == "network"
@@ -68,17 +70,20 @@ async def open_sandbox(
                 middleboxes=middleboxes,
                 warp=warp,
                 upstreams=upstreams,
+                reach_network=reach_network,
             )
             try:
                 await sandbox.open()
             except SandboxError as error:
-                if cage == "namespaces" or network or upstreams is not None or method in ("cgroup-v2", "cgroup-v1"):
+                if cage == "namespaces" or network or upstreams is not None or not reach_network or method in ("cgroup-v2", "cgroup-v1"):
                     raise
                 refusals.append(f"environments have no namespaces: {error}")
             else:
                 return sandbox
         elif cage == "namespaces" or network or method in ("cgroup-v2", "cgroup-v1"):
             raise SandboxError(f"{cage or ('freezing the network' if network else method)} is a feature of Linux; this is {sys.platform}")
+    if not reach_network:
+        raise SandboxError("processes without namespaces cannot be kept from the network")
     sandbox = PlainSandbox(report, on_output, freezer=method)
     level = await sandbox.open()
     no_warp = [NO_WARP] if warp else []

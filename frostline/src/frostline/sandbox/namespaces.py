@@ -51,12 +51,13 @@ class NamespaceSandbox(CagedSandbox):
         middleboxes: Middleboxes | None = None,
         warp: bool = False,
         upstreams: Upstreams | None = None,
+        reach_network: bool = True,
     ) -> None:
         """`freezer`: insist on this way of freezing, or None for the best there is. `egress`: give environments a way out, if there can be one.
 
         `freeze_network`: insist on freezing an environment's network with its processes, or None to do it if there is one. `fates` are what connections
         meet then, and `middleboxes` what is on their paths.
-        `upstreams`: the lab's own hosts; without a lab there is no sandbox then.
+        `upstreams`: the lab's own hosts; without a lab there is no sandbox then. `reach_network`: functions reach what is outside of the lab.
         `warp`: load what it takes to move clocks into every process, where that is possible; the level says whether, and its notes why not.
         """
         super().__init__(report, on_output, freezer=freezer)
@@ -66,6 +67,7 @@ class NamespaceSandbox(CagedSandbox):
         self.conditions[None] = Conditions(fates=fates or Fates(), middleboxes=middleboxes or Middleboxes())
         self._router: Router | None = None
         self._upstreams = upstreams
+        self._reach_network = reach_network
         self._servers: UpstreamProcess | None = None
         self._trust: dict[str, str] = {}
         """Variables by which processes trust TLS upstreams."""
@@ -137,7 +139,14 @@ class NamespaceSandbox(CagedSandbox):
             return "they were not to"
         upstreams = self._upstreams or Upstreams(servers=(), program=())
         servers = UpstreamProcess(upstreams)
-        router = Router(self._router_lost, self._denied, self._seen, hosts=upstreams.hosts, on_listening=servers.hand_over)
+        router = Router(
+            self._router_lost,
+            self._denied,
+            self._seen,
+            hosts=upstreams.hosts,
+            on_listening=servers.hand_over,
+            outside=self._reach_network,
+        )
         router.decide(self.conditions[None])
         try:
             _, authority = await asyncio.gather(router.open(warden.start_helper), servers.open(warden.start_helper))

@@ -96,7 +96,7 @@ class FakeEnvironment:
     def warp(self, seconds: float, *, possible: bool) -> EnvironmentWarped:
         """Move the clocks on, as far as there are any."""
         if not possible or not self.frozen:
-            reason = f"environment {self.id} is not frozen" if possible else "this sandbox does not move clocks"
+            reason = f"environment {self.id} does not stand still" if possible else "this sandbox does not move clocks"
             return EnvironmentWarped(self.id, seconds=seconds, ahead_s=self.ahead_s, error=reason)
         self.ahead_s += seconds
         clocks = tuple(ProcessClock(pid=number, name=name, moved=True) for number, name in enumerate(self.processes, 1))

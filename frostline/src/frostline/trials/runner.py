@@ -162,6 +162,7 @@ def sandbox_for(setting: Setting, note: Callable[[str], None]) -> OpenSandbox:
             middleboxes=met.middleboxes,
             warp=setting.warp,
             upstreams=servers,
+            reach_network=setting.reach_network,
         )
 
     return open_it

@@ -17,7 +17,7 @@ class Unlimited(float):
     __slots__ = ()
 
     def __new__(cls) -> Unlimited:
-        return UNLIMITED if "UNLIMITED" in globals() else super().__new__(cls, math.inf)
+        return super().__new__(cls, math.inf)
 
     def __repr__(self) -> str:
         return "UNLIMITED"
@@ -28,8 +28,8 @@ class Unlimited(float):
     def __deepcopy__(self, memo: object) -> Unlimited:
         return self
 
-    def __reduce__(self) -> tuple[type[Unlimited], tuple[()]]:
-        return Unlimited, ()
+    def __reduce__(self) -> str:
+        return "UNLIMITED"
 
 
 UNLIMITED = Unlimited()

@@ -14,7 +14,11 @@ VARIABLE = "THAWSAFE"
 
 def install_and_tell() -> None:
     """Install, and write one line of JSON about it. A client that is not known is left as it is; nothing here ends the process."""
-    installation = install(strict=False)
+    try:
+        installation = install(strict=False)
+    except ValueError as error:  # a name in THAWSAFE_ENVIRONMENT that there is not
+        sys.stderr.write(f"thawsafe: nothing was made safe. {error}\n")
+        return
     logger = logging.getLogger(LOGGER)
     if logger.level == logging.NOTSET:
         # Lambda's root logger begins at WARNING; whoever asked by a variable has no other way to see the lines.

@@ -168,12 +168,12 @@ class _Late:
         """What to change; nothing is changed yet. Raises UnknownClient."""
         try:
             adapter = import_module(self._adapter)
-        except (ImportError, AttributeError) as error:  # it names the client's parts at its head
+            require_version(self.client, self._version, adapter.VERSIONS)
+            patches: Patches = adapter.plan(self._configuration)
+        except (ImportError, AttributeError) as error:  # a part of the client that the adapter names is not there
             raise UnknownClient(
                 f"{self.client} {self._version} is not the one that thawsafe knows ({error}). Nothing was changed in it."
             ) from error
-        require_version(self.client, self._version, adapter.VERSIONS)
-        patches: Patches = adapter.plan(self._configuration)
         return patches
 
     def apply(self, patches: Patches) -> None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 MOST_PATHS = 512
 """Peers of which something is remembered; with more of them, the oldest is forgotten."""
-LEAST_PROBE = 0.01
-"""Seconds that a probe gets at least. On loopback a connection opens faster than a busy peer answers."""
+LEAST_PROBE = 0.05
+"""Seconds that a probe gets at least, however fast the connection was opened: a function with little memory has its share of a CPU in slices, with
+tens of milliseconds between them."""
 TICKS = 2
 """Turns of the event loop before a connection of asyncio is judged: in the first, our own step runs before the selector's news (FIN, RST) are
 read; in the second they have been, and the transport is closing."""
@@ -147,7 +148,8 @@ class Guard:
         if probe is not None and verdict.action == "probe":
             began = time.perf_counter()
             try:
-                answered = await asyncio.wait_for(probe(self.probe_timeout(life)), self.probe_timeout(life) + LEAST_PROBE)
+                limit = self.probe_timeout(life)
+                answered = await asyncio.wait_for(probe(limit), limit)
             except Exception:  # noqa: BLE001 - as in `usable`; a cancellation is no Exception and goes on
                 answered = False
             took = time.perf_counter() - began

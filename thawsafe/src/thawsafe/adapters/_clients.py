@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, TypeVar
 
 from .._core.configurations import Configuration, NoRetries
 from .._runtime.deadline import within_time_left
 from .._runtime.detection import detect
 from .._runtime.errors import UnknownClient
+
+_T = TypeVar("_T")
 
 BACKOFF = 0.05
 """Seconds before connecting is tried again, doubled for each further attempt."""
@@ -69,6 +74,41 @@ def _numbers(version: str) -> tuple[int, ...]:
             break
         numbers.append(int(digits))
     return tuple(numbers)
+
+
+LONGEST_CONNECT = 130.0
+"""Seconds after which drivers give up connecting by themselves: 127 until Linux sends no more SYNs."""
+
+
+def connect_within(left: float | None, connect: Callable[[], _T], close: Callable[[_T], object]) -> _T:
+    """Connect, and wait no longer than what is left of the invocation. Raises TimeoutError, or what `connect` raises.
+
+    For clients that cannot give up connecting as early as the invocation ends. A thread connects; when the time is over it is left behind,
+    and closes what it gets. Without an invocation, or with minutes left, the caller connects.
+    """
+    if left is None or left > LONGEST_CONNECT:
+        return connect()
+    outcome: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            connection = connect()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            if outcome.set_running_or_notify_cancel():
+                outcome.set_exception(error)
+        else:
+            if outcome.set_running_or_notify_cancel():
+                outcome.set_result(connection)
+            else:
+                close(connection)
+
+    threading.Thread(target=run, name="thawsafe-connect", daemon=True).start()
+    try:
+        return outcome.result(left)
+    except FutureTimeout:
+        if outcome.cancel():
+            raise TimeoutError(f"no connection within the {left:.2f} s that were left of the invocation") from None
+        return outcome.result()  # it came in this moment
 
 
 class Patches:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 def has_ended(pgconn: PGconn) -> bool:
     """The free check. What can be read of an idle connection is its end, or a notification: who wants those keeps a connection for them."""
-    return pgconn.transaction_status != TransactionStatus.IDLE or is_readable(pgconn.socket)
+    return pgconn.transaction_status in (TransactionStatus.UNKNOWN, TransactionStatus.ACTIVE) or is_readable(pgconn.socket)
 
 
 def answers(pgconn: PGconn, timeout: float) -> bool:
-    """Send an empty query, outside of any transaction, and wait so long for its end. After False the connection is out of step: close it.
+    """Send an empty query, and wait so long for its end. After False the connection is out of step: close it.
 
     `Connection.execute("")` would begin a transaction, wait for ever, and on an interrupt open another connection to cancel the query.
     """

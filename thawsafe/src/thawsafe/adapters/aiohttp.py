@@ -8,9 +8,9 @@ What aiohttp does itself: it reuses a connection that was idle for at most 15 s,
 not ask the socket; and after a freeze the loop has not read what the kernel has, so even a connection whose FIN has arrived is used. It
 tries idempotent requests once more when a reused connection breaks, others fail.
 
-A connection that the pool hands out is judged in `connect`, and closed and asked for again when it is not usable. Private and used: a
-connector's `_release` and `_create_connection`, and its protocol's `_on_read_timeout`; `install` looks at them before it changes anything. A
-connector does not see the headers of answers, so a server's `Keep-Alive: timeout=` is not known here; what connections died of is.
+Private and used: a connector's `_get`, `_release` and `_create_connection`, and its protocol's `_on_read_timeout`; `install` looks at them
+before it changes anything. A connector does not see the headers of answers, so a server's `Keep-Alive: timeout=` is not known here; what
+connections died of is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp import ClientSession, ClientTimeout
@@ -37,28 +37,28 @@ from .._runtime.sockets import is_readable, keepalive_options
 __all__ = ["ClientSession", "TCPConnector", "session", "timeout"]
 
 
-_HOOKS = ("connect", "_release", "_create_connection")
-"""The methods of a connector that are its hooks: a connection for a request, put back into the pool, open."""
+_HOOKS = ("connect", "_get", "_release", "_create_connection")
+"""The methods of a connector that are its hooks: a connection for a request, out of the pool, back into it, and a new one."""
 
 
 def _hooks(guard: Guard | None) -> dict[str, Any]:
-    """aiohttp's methods with `guard` in them; without one, the connector's own, from its attribute `guard`."""
-    connect, release, create = (_unjudged(getattr(aiohttp.TCPConnector, name)) for name in _HOOKS)
+    """The hooks with `guard` in them; without one, with the connector's own, its attribute `guard`."""
+    connect, get, release, create = (_unjudged(getattr(aiohttp.TCPConnector, name)) for name in _HOOKS)
 
-    async def judged_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - aiohttp's
+    def judged_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Awaitable[Any]:
         left = time_left()
-        if left is not None and (timeout.total is None or timeout.total > left):
-            return await _within(left, partial(judged_connect_unbounded, self, req, traces), timeout)
-        return await judged_connect_unbounded(self, req, traces, timeout)
+        if left is None or (timeout.total is not None and timeout.total <= left):
+            return cast("Awaitable[Any]", connect(self, req, traces, timeout))
+        return _within(left, partial(connect, self, req, traces), timeout)
 
-    async def judged_connect_unbounded(self: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - aiohttp's
+    async def judged_get(self: Any, key: Any, traces: Any) -> Any:
         judge = guard or self.guard
-        while True:
-            connection = await connect(self, req, traces, timeout)
+        while (connection := await get(self, key, traces)) is not None:
             life = connection.protocol.__dict__.get("thawsafe")  # none when it was opened before `thawsafe.install`
             if life is None or judge.fresh(life) or await _is_usable(judge, life, connection):
                 return connection
             connection.close()
+        return None
 
     def judged_release(self: Any, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         life = protocol.__dict__.get("thawsafe")  # none on a tunnel to a proxy, which is never pooled
@@ -76,9 +76,9 @@ def _hooks(guard: Guard | None) -> dict[str, Any]:
         protocol.thawsafe = (guard or self.guard).opened(peer, time.perf_counter() - began, self._loop)
         return protocol
 
-    judged: dict[str, Any] = dict(zip(_HOOKS, (judged_connect, judged_release, judged_create), strict=True))
-    for hook, original in zip(judged.values(), (connect, release, create), strict=True):
-        hook.__wrapped__ = original
+    judged: dict[str, Any] = dict(zip(_HOOKS, (judged_connect, judged_get, judged_release, judged_create), strict=True))
+    for hook, original in zip(judged.values(), (connect, get, release, create), strict=True):
+        hook.thawsafe_replaces = original
     return judged
 
 
@@ -104,7 +104,7 @@ async def _is_usable(guard: Guard, life: Life, connection: Any) -> bool:
 
 def _unjudged(method: Any) -> Any:
     """Aiohttp's own method, whatever `thawsafe.install` has put in its place: nothing is judged twice."""
-    return getattr(method, "__wrapped__", method)
+    return getattr(method, "thawsafe_replaces", method)
 
 
 def _is_closed(protocol: ResponseHandler) -> bool:
@@ -128,7 +128,7 @@ class TCPConnector(aiohttp.TCPConnector):
         self.guard = Guard("aiohttp", configuration)
         super().__init__(**(_options(configuration) | options))
 
-    connect, _release, _create_connection = _hooks(None).values()
+    connect, _get, _release, _create_connection = _hooks(None).values()
 
 
 def _options(configuration: Configuration) -> dict[str, Any]:
@@ -181,6 +181,7 @@ def plan(configuration: Configuration) -> Patches:
     """What `thawsafe.install` changes: connectors for TCP, existing ones too. Raises UnknownClient when they are not as expected."""
     patches = Patches("aiohttp")
     patches.original(aiohttp.BaseConnector, "connect", inspect.iscoroutinefunction)
+    patches.original(aiohttp.BaseConnector, "_get", inspect.iscoroutinefunction)
     patches.original(aiohttp.BaseConnector, "_release")
     patches.original(aiohttp.TCPConnector, "_create_connection", inspect.iscoroutinefunction)
     patches.original(ResponseHandler, "_on_read_timeout")

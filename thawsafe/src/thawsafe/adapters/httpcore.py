@@ -23,6 +23,7 @@ from typing import Any
 import httpcore
 
 from .._core.configurations import Configuration
+from .._runtime.deadline import time_left, within_time_left
 from .._runtime.guard import Guard, Life
 from .._runtime.patching import Patches
 
@@ -84,7 +85,7 @@ class _SyncConnection(_Connection):
     def __call__(self, request: httpcore.Request) -> httpcore.Response:
         life = self.life
         if life is None:
-            opening = _Opening(request)
+            opening = _Opening(request, _limited(request))
             response: httpcore.Response = self.send(request)
             with self.lock:
                 self.began(request, response, opening.took, None)
@@ -92,6 +93,7 @@ class _SyncConnection(_Connection):
         if not self.guard.fresh(life) and not self._usable(life):
             self.connection.close()
             raise httpcore.ConnectionNotAvailable
+        _limited(request)
         try:
             response = self.send(request)
         except _BROKEN:
@@ -140,7 +142,7 @@ class _AsyncConnection(_Connection):
     async def __call__(self, request: httpcore.Request) -> httpcore.Response:
         life = self.life
         if life is None:
-            opening = _AsyncOpening(request)
+            opening = _AsyncOpening(request, _limited(request))
             response: httpcore.Response = await self.send(request)
             self.began(request, response, opening.took, _running_loop())
             return response
@@ -149,6 +151,7 @@ class _AsyncConnection(_Connection):
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 await self.connection.aclose()
             raise httpcore.ConnectionNotAvailable
+        _limited(request)
         try:
             response = await self.send(request)
         except _BROKEN:
@@ -203,7 +206,9 @@ def judge_async_pool(pool: httpcore.AsyncConnectionPool, guard: Guard) -> None:
 
 MODULE = "httpcore"
 VERSIONS = ("1.0", "2")
-EFFECT = "the connections of pools that are made from now on are judged before they are reused; so are those of httpx"
+EFFECT = (
+    "connections of pools that are made from now on are judged before they are reused, and requests end before the invocation; so for httpx"
+)
 
 
 def plan(configuration: Configuration) -> Patches:
@@ -240,10 +245,24 @@ def _judge(pool: Any, guard: Guard, method: str, judged: type[_Connection]) -> N
     pool.create_connection = create_connection
 
 
+def _limited(request: httpcore.Request) -> dict[str, float | None] | None:
+    """Lets no timeout of a request end after the invocation. Returns httpcore's timeouts, when they were changed."""
+    left = time_left()
+    if left is None:
+        return None
+    timeouts: dict[str, float | None] = dict(request.extensions.get("timeout", {}))
+    for phase in ("connect", "write", "read"):
+        own = timeouts.get(phase)
+        timeouts[phase] = left if own is None else min(left, own)
+    request.extensions = {**request.extensions, "timeout": timeouts}
+    return timeouts
+
+
 class _Opening:
     """How long opening a connection took, told by httpcore's own trace of the first request on it."""
 
-    def __init__(self, request: httpcore.Request) -> None:
+    def __init__(self, request: httpcore.Request, timeouts: dict[str, float | None] | None) -> None:
+        self._timeouts = timeouts
         self._began = time.perf_counter()
         self.took = 0.0
         """Seconds until the request was written: the last time counts, because a tunnel has a request of its own."""
@@ -255,6 +274,9 @@ class _Opening:
         """One event of httpcore's trace."""
         if event.endswith("send_request_headers.started"):
             self.took = time.perf_counter() - self._began
+            if self._timeouts is not None:  # httpcore looks at them when it needs them: what opening took is gone
+                for phase in ("write", "read"):
+                    self._timeouts[phase] = within_time_left(self._timeouts[phase])
 
     def trace(self, event: str, info: dict[str, Any]) -> Any:
         """Httpcore's callback."""

@@ -65,14 +65,13 @@ def _client_options(configuration: Configuration, given: dict[str, Any]) -> dict
     return {"timeout": timeout(configuration), "limits": limits(configuration), **given}
 
 
-def within_time_left(request: httpx.Request) -> None:
-    """Lets none of a request's timeouts end after the invocation."""
+def wait_within_time_left(request: httpx.Request) -> None:
+    """Lets a request wait for a free connection only as long as the invocation has time; what comes after it, httpcore's adapter limits."""
     left = time_left()
-    if left is None:
-        return
-    own: dict[str, float | None] = request.extensions.get("timeout", {})
-    bounded = {name: left if own.get(name) is None else min(left, own[name] or left) for name in ("connect", "read", "write", "pool")}
-    request.extensions = {**request.extensions, "timeout": bounded}
+    if left is not None:
+        own: dict[str, float | None] = request.extensions.get("timeout", {})
+        wait = own.get("pool")
+        request.extensions = {**request.extensions, "timeout": {**own, "pool": left if wait is None else min(left, wait)}}
 
 
 class HTTPTransport(httpx.HTTPTransport):
@@ -90,7 +89,7 @@ class HTTPTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Httpx's own, within the time that is left of the invocation."""
-        within_time_left(request)
+        wait_within_time_left(request)
         return super().handle_request(request)
 
 
@@ -105,7 +104,7 @@ class AsyncHTTPTransport(httpx.AsyncHTTPTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Httpx's own, within the time that is left of the invocation."""
-        within_time_left(request)
+        wait_within_time_left(request)
         return await super().handle_async_request(request)
 
 
@@ -143,7 +142,7 @@ class AsyncClient(httpx.AsyncClient):
 
 MODULE = "httpx"
 VERSIONS = ("0.27", "1")
-EFFECT = "requests end before the invocation; its connections are httpcore's"
+EFFECT = "waiting for a connection ends before the invocation; its connections are httpcore's"
 
 
 def plan(configuration: Configuration) -> Patches:  # noqa: ARG001 - every adapter's `plan` is called alike
@@ -153,12 +152,12 @@ def plan(configuration: Configuration) -> Patches:  # noqa: ARG001 - every adapt
     send_async = patches.original(httpx.AsyncHTTPTransport, "handle_async_request")
 
     def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
-        within_time_left(request)
+        wait_within_time_left(request)
         answer: httpx.Response = send(self, request)
         return answer
 
     async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
-        within_time_left(request)
+        wait_within_time_left(request)
         answer: httpx.Response = await send_async(self, request)
         return answer
 

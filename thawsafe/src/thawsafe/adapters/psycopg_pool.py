@@ -8,12 +8,11 @@ time, waits for ever on a black hole, and after a second dead connection sleeps 
 `max_idle` are closed by a scheduler thread, which a freeze starves; new ones are opened by worker threads.
 
 Here a connection that was idle over a freeze answers an empty query, bounded in time, before it is used. One that does not is closed and
-another opened in its place, in the caller's own thread. psycopg cannot give up connecting earlier than after 2 s, so when less is left of the
-invocation a worker connects, and the caller waits no longer than it may.
+another opened in its place, without psycopg's workers. psycopg counts the time for connecting in whole seconds, at least 2, so inside an
+invocation a thread connects, and is left behind when the invocation's time is over.
 
-Used though private: `_connect` of pools. Of the configuration, `connections` counts for nothing, since a pool has one host; `retries` is for
-connecting; how long a query takes is limited by the server (`statement_timeout`). A child process gets a new connection for each that the
-pool held when it forked, and no more than those: psycopg's worker threads do not survive a fork.
+Used though private: `_connect` of pools, and what of them is renewed after a fork (see `_renew`). Of the configuration, `connections` counts
+for nothing, since a pool has one host; `retries` is for connecting; how long a query takes is limited by the server (`statement_timeout`).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from .._core.limits import whole
 from .._runtime.deadline import time_left, within_time_left
 from .._runtime.guard import Guard, Life
 from .._runtime.watch import WATCH
-from ._clients import Attempts, Patches, detected, known
+from ._clients import Attempts, Patches, connect_within, detected, known
 from ._postgres import answers, answers_async, has_ended, limits
 
 if TYPE_CHECKING:
@@ -56,8 +55,6 @@ known(
     [(psycopg_pool.ConnectionPool, "_connect"), (psycopg_pool.AsyncConnectionPool, "_connect")],
 )
 
-SHORTEST_CONNECT = 2.0
-"""Seconds. psycopg does as libpq, and gives up connecting no earlier."""
 LONGEST = 30 * 86400.0
 """Seconds. UNLIMITED for psycopg_pool, whose threads cannot wait longer than a lock can."""
 MOST_CONNECTIONS = 10_000
@@ -110,9 +107,25 @@ def _life(pool: Any, connection: Any) -> Life:
     return life if life is not None else _opened(pool, connection)
 
 
-def _is_parents(connection: Any) -> bool:
-    """Was it opened before a fork? Closing it would say goodbye to the server in the parent's name."""
-    return bool(connection.thawsafe.opened.era.forks != WATCH.era.forks)
+def _renew(pool: Any) -> None:
+    """Begin anew in a child process, where a pool's threads do not live, a lock may be held by one of them, and the connections are
+    the parent's. They are dropped and not closed, which would say goodbye to the server in the parent's name.
+    """
+    pool.thawsafe_forks = WATCH.era.forks
+    if pool._sched_runner is None or pool._sched_runner.is_alive():
+        return  # not open, or opened in this process
+    pool._lock = type(pool._lock)()
+    pool._pool.clear()
+    pool._waiting.clear()
+    pool._workers.clear()
+    pool._sched_runner = None
+    pool._nconns = pool.min_size
+    pool._growing = False
+    pool._closed, pool._opened = True, False
+    pool.open()
+
+
+_RENEWED = ("_sched_runner", "_lock", "_pool", "_waiting", "_workers", "_nconns", "_growing", "_closed", "_opened")
 
 
 def _note(pool: Any, connection: Any) -> None:
@@ -130,17 +143,13 @@ def _usable(pool: Any, connection: Any) -> bool:
     return guard.fresh(life) or guard.usable(life, lambda: has_ended(pgconn), lambda timeout: answers(pgconn, timeout))
 
 
-def _connect_limit(configuration: Configuration) -> float | None:
-    """What a pool's `_connect` is given: whole seconds, or None for what the conninfo says."""
-    left = time_left()
-    return None if left is None or left > configuration.connect_timeout + configuration.tls_timeout else float(int(left))
-
-
 def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) -> Callable[..., Any]:
     """A pool class's `getconn` that judges what it hands out."""
 
     @functools.wraps(getconn)
     def judged(self: Any, timeout: float | None = None) -> Any:
+        if self.thawsafe_forks != WATCH.era.forks:
+            _renew(self)
         limit = self.timeout if timeout is None else timeout
         connection = getconn(self, within_time_left(limit))
         while not _usable(self, connection):
@@ -148,20 +157,17 @@ def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) ->
         return connection
 
     def another(self: Any, connection: Any) -> Any:
-        parents = _is_parents(connection)
-        if not parents:
-            connection.close()
-            left = time_left()
-            if left is not None and left < SHORTEST_CONNECT:
-                putconn(self, connection)  # a worker opens another in its place, and psycopg one more, because a client waits
-                return getconn(self, left)
+        connection.close()
         attempts = Attempts(self.guard.configuration)
         while True:
             try:
-                return self._connect(_connect_limit(self.guard.configuration))
+                return connect_within(time_left(), self._connect, lambda late: late.close())
+            except TimeoutError as error:
+                putconn(self, connection)  # its place must not be lost
+                raise psycopg_pool.PoolTimeout(str(error)) from None
             except psycopg.OperationalError:
                 if not attempts.another():
-                    putconn(self, connection)  # its place must not be lost
+                    putconn(self, connection)
                     raise
             except BaseException:
                 putconn(self, connection)
@@ -269,7 +275,9 @@ class ConnectionPool(_SyncPool):
     def __init__(self, configuration: Configuration | None = None, conninfo: Any = "", **options: Any) -> None:
         configuration = configuration or detected()
         self.guard = Guard("psycopg_pool", configuration)
+        self.thawsafe_forks = WATCH.era.forks
         super().__init__(_with_limits(configuration, conninfo), **_options(configuration, options))
+        known(DISTRIBUTION, psycopg_pool.__version__, VERSIONS, [(self, name) for name in _RENEWED])
 
     getconn = judged_getconn(psycopg_pool.ConnectionPool.getconn, psycopg_pool.ConnectionPool.putconn)
     putconn = judged_putconn(psycopg_pool.ConnectionPool.putconn)
@@ -296,13 +304,14 @@ def install(configuration: Configuration) -> list[str]:
     """Judge the connections of every pool of psycopg_pool. Says what it did; twice is once."""
     if _patches:
         return []
-    sync, asyncronous = psycopg_pool.ConnectionPool, psycopg_pool.AsyncConnectionPool
+    sync, asynchronous = psycopg_pool.ConnectionPool, psycopg_pool.AsyncConnectionPool
     for pool_class, get, put, connect in (
         (sync, judged_getconn, judged_putconn, judged_connect),
-        (asyncronous, judged_getconn_async, judged_putconn_async, judged_connect_async),
+        (asynchronous, judged_getconn_async, judged_putconn_async, judged_connect_async),
     ):
         original: Any = pool_class
         _patches.replace(original, "guard", Guard("psycopg_pool", configuration))
+        _patches.replace(original, "thawsafe_forks", WATCH.era.forks)
         _patches.replace(original, "getconn", get(original.getconn, original.putconn))
         _patches.replace(original, "putconn", put(original.putconn))
         _patches.replace(original, "_connect", connect(original._connect))

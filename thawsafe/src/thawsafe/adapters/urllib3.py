@@ -61,8 +61,11 @@ def _hooks(pool_class: type[HTTPConnectionPool], guard: Guard, longest_wait: flo
     def _put_conn(self: Any, conn: Any) -> None:
         if conn is not None:  # as it is for one that broke
             known: _Known = conn.__dict__.get("thawsafe")
-            if known is not None and known[0] is conn.sock:
-                guard.used(known[1])
+            if known is not None:
+                if known[0] is conn.sock:
+                    guard.used(known[1])
+                else:  # the server has closed it with its answer
+                    conn.thawsafe = None
         put(self, conn)
 
     def _get_timeout(self: Any, timeout: Any) -> Timeout:
@@ -75,13 +78,13 @@ def _hooks(pool_class: type[HTTPConnectionPool], guard: Guard, longest_wait: flo
 
     judged: dict[str, Any] = dict(zip(_HOOKS, (_get_conn, _put_conn, _get_timeout), strict=True))
     for hook, original in zip(judged.values(), (get, put, limit), strict=True):
-        hook.__wrapped__ = original
+        hook.thawsafe_replaces = original
     return judged
 
 
 def _unjudged(method: Any) -> Any:
     """urllib3's own method, whatever `thawsafe.install` has put in its place: nothing is judged twice."""
-    return getattr(method, "__wrapped__", method)
+    return getattr(method, "thawsafe_replaces", method)
 
 
 def _renew(guard: Guard, pool: HTTPConnectionPool, connection: Any, known: _Known) -> None:

@@ -56,13 +56,16 @@ _BY_LANGUAGE: dict[Ailment, dict[Language, tuple[str, str]]] = {
     "init": {
         "python": (
             "at module level",
-            "Make clients, and open their connections, when the module is imported: the init has a CPU boost, and provisioned concurrency does it in advance.",
+            "Make clients, and open their connections, when the module is imported: in no invocation, and with provisioned concurrency in advance.",
         ),
         "node": (
             "outside of the handler, with a top-level await",
-            "The init has a CPU boost, and provisioned concurrency does it in advance.",
+            "Done in no invocation, and with provisioned concurrency in advance.",
         ),
-        "go": ("func init(), or main() before lambda.Start", "The init has a CPU boost, and provisioned concurrency does it in advance."),
+        "go": (
+            "func init(), or main() before lambda.Start",
+            "Done in no invocation, and with provisioned concurrency in advance.",
+        ),
     },
 }
 

@@ -51,7 +51,12 @@ STALE: Table = {
             "Drops a connection without calls after this time (1 s at least); its timer fires at the thaw, and may come second.",
         ),
     ),
-    "ioredis": (("new Redis({{ maxRetriesPerRequest: 3 }})", f"Commands wait for the new connection and are sent again. {_ONLY_IF_SAFE}"),),
+    "ioredis": (
+        (
+            "new Redis({{ maxRetriesPerRequest: 3 }})",
+            "Commands wait for the new connection and are sent again, those too that may have been carried out.",
+        ),
+    ),
     "node-redis": (
         (
             "createClient({{ socket: {{ reconnectStrategy: (n) => Math.min(n * 50, 500) }} }})",

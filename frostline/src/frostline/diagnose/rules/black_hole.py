@@ -4,10 +4,11 @@
 gone without a word. Request B wrote on it, and waited: for its own time limit, or for Lambda's.
 
 **Proof.** The story says that the connection carries nothing any more (fate `blackhole`, or a middlebox that falls silent), or nothing
-came on it ever again; its first write after the thaw was answered by nothing within a second; and the function waited for it. A silent
-answer alone proves no wait: a client that closes an old connection gets none for its own FIN, either. So B failed, and its error is about
-time or the network, or nothing happened on its network for a second; or B went well, and only opened another connection to the
-destination after a second or more, later than any other invocation first used it.
+came on it ever again and not even what was sent was acknowledged, so that the router sent it again; its first write after the thaw was
+answered by nothing; and the function waited for it. A silent answer alone proves no wait: a client that closes an old connection gets
+none for its own FIN, either. So B failed with a client's words for a time limit or a dead connection, or with an error about the network
+after a second without another attempt; or B went well, and opened another connection to the destination only after a second or more,
+later than any other invocation first used it.
 
 **Thresholds.** One second is what the router waits before it says that nothing came. Clients that close an old connection open the next
 one within milliseconds.
@@ -26,7 +27,7 @@ from ..errors import about_the_network, trouble
 from ..evidence import Evidence, last_byte, thaw_before
 from ..finding import Finding, Proof
 from ..remedy import remedy
-from ..words import capital, duration, quote, request
+from ..words import both_ends, capital, duration, quote, request, times
 
 NAME = "black-hole"
 
@@ -69,42 +70,38 @@ def _case(
     victim = evidence.at(life, answer.at, answer.request_id)
     if freeze is None or victim is None:
         return None
-    wrote = (
-        answer.at - answer.after_s
-        if answer.after_s is not None
-        else max(answer.at - LOOK_S, freeze.end, min(victim.started or 0.0, answer.at))
-    )
+    wrote = answer.at - answer.after_s if answer.after_s is not None else max(answer.at - LOOK_S, freeze.end)
     last = last_byte(connection, wrote)
     if last > freeze.end or not _silent(connection, wrote):
         return None
     end = victim.responded or victim.finished or evidence.timeline.end
     instead = evidence.next_opened(life, connection.name, wrote, end)
     until = end if instead is None else instead.opened.at - instead.opened.dialed_s
-    error, waited = evidence.error(victim), max(until - wrote, 0.0)
+    error, waited = evidence.error(victim), until - wrote
+    kind = trouble(error or victim.response)
     if victim.failed:
-        about_it = about_the_network(error) and (instead is None or trouble(error) is not None)
-        # Lambda's own limit ends a function that waits without one; its message names no client.
-        if not about_it or (trouble(error) is None and waited < PATIENCE_S):
-            return None
-        return _Case(life, connection, freeze, last, wrote, victim, until, instead, error, failed=True)
-    if victim.outcome == "succeeded" and trouble(victim.response) in ("waited", "grpc"):
-        return _Case(life, connection, freeze, last, wrote, victim, until, instead, victim.response, failed=True)
-    if (
-        instead is None
-        or waited < PATIENCE_S
-        or first_uses.latest_but(life.function, connection.name, victim) >= wrote - (victim.started or wrote) + waited
-    ):
+        # A client's own words for it are enough; others have to be about the network, and to come after a while without another attempt.
+        heard = error if kind is not None or (about_the_network(error) and instead is None and waited >= PATIENCE_S) else ""
+    else:
+        heard = victim.response if victim.outcome == "succeeded" and kind in ("waited", "grpc") else ""
+    usual = first_uses.latest_but(life.function, connection.name, victim)
+    retried = not victim.failed and instead is not None and waited >= PATIENCE_S and until - (victim.started or wrote) > usual
+    if not heard and not retried:
         return None
-    return _Case(life, connection, freeze, last, wrote, victim, until, instead, "", failed=False)
+    return _Case(life, connection, freeze, last, wrote, victim, until, instead, heard, failed=bool(heard))
 
 
 def _silent(connection: Connection, since: float) -> bool:
-    """Nothing can come on it, or nothing ever came."""
-    if (connection.lost is not None and connection.lost.fate == "blackhole") or (
-        connection.expired is not None and connection.expired.then == "silence"
-    ):
+    """Nothing can come on it; or nothing came, and not even what was sent was acknowledged: a server that is slow does that at once."""
+    if connection.lost is not None and connection.lost.fate == "blackhole":
         return True
-    return not any(burst.received and burst.until >= since for burst in connection.traffic)
+    if connection.expired is not None and connection.expired.then == "silence":
+        return True
+    return _sent_again(connection) > 0 and not any(burst.received and burst.until >= since for burst in connection.traffic)
+
+
+def _sent_again(connection: Connection) -> int:
+    return max((closed.retransmitted for closed in connection.closed), default=0)
 
 
 class _FirstUses:
@@ -114,7 +111,7 @@ class _FirstUses:
         self._first: dict[tuple[str, str], dict[str, float]] = {}
         for life in evidence.lives():
             for connection in evidence.connections[life.id]:
-                times = self._first.setdefault((life.function, connection.name), {})
+                first = self._first.setdefault((life.function, connection.name), {})
                 opened = connection.opened
                 for at, request_id in (
                     (opened.at - opened.dialed_s, opened.request_id),
@@ -122,12 +119,12 @@ class _FirstUses:
                 ):
                     invocation = evidence.timeline.invocations.get(request_id or "")
                     if invocation is not None and invocation.started is not None:
-                        times[invocation.request_id] = min(times.get(invocation.request_id, math.inf), at - invocation.started)
+                        first[invocation.request_id] = min(first.get(invocation.request_id, math.inf), at - invocation.started)
 
     def latest_but(self, function: str, destination: str, victim: Invocation) -> float:
         """The longest of them, one invocation left out; 0 where there are no others."""
-        times = self._first.get((function, destination), {})
-        return max((time for request_id, time in times.items() if request_id != victim.request_id), default=0.0)
+        first = self._first.get((function, destination), {})
+        return max((time for request_id, time in first.items() if request_id != victim.request_id), default=0.0)
 
 
 def _finding(evidence: Evidence, case: _Case) -> Finding:
@@ -163,7 +160,6 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
         proof.append(Proof(at=case.instead.opened.at, text=text, request_id=victim.request_id, connection=case.instead.number))
     if case.heard:
         proof.append(Proof(at=victim.responded or case.until, text=f"The function said {quote(case.heard)}.", request_id=victim.request_id))
-    words = "\n".join([evidence.error(victim), victim.response, *(line.text for line in evidence.said(victim))])
     return Finding(
         rule=NAME,
         severity="failure" if case.failed else "risk",
@@ -171,11 +167,11 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
         function=life.function,
         environment=life.id,
         at=case.wrote,
-        requests=(user, victim.request_id) if user is not None and user != victim.request_id else (victim.request_id,),
+        requests=both_ends(user, victim.request_id),
         connection=number,
         destination=name,
         proof=tuple(sorted(proof, key=lambda one: one.at)),
-        cures=remedy(evidence, life, "black_hole", connection, text=words, limit_s=_limit(connection)),
+        cures=remedy(evidence, life, "black_hole", connection, text=evidence.words(victim), limit_s=_limit(connection)),
     )
 
 
@@ -184,7 +180,7 @@ def _why(connection: Connection) -> str:
         return f"The middlebox {connection.expired.middlebox} forgot it after {duration(connection.expired.idle_s)} without a byte, and says nothing."
     if connection.lost is not None and connection.lost.fate == "blackhole":
         return "Since the freeze it carries nothing in either direction (fate: blackhole)."
-    return "Nothing came on it since the freeze."
+    return f"Nothing came on it since the freeze, and what was sent was sent again, {times(_sent_again(connection), 'time')}."
 
 
 def _limit(connection: Connection) -> float | None:

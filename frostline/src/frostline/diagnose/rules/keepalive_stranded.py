@@ -30,7 +30,7 @@ from ..errors import about_the_network, trouble
 from ..evidence import RIGHT_AFTER_S, Evidence, ended_by_other, freeze_around, thaw_before
 from ..finding import Finding, Proof, Severity
 from ..remedy import remedy
-from ..words import duration, quote, request
+from ..words import both_ends, duration, quote, request
 
 NAME = "keepalive-stranded"
 
@@ -128,10 +128,8 @@ def _connection(evidence: Evidence, life: EnvironmentLife, freeze: Freeze, addre
     """The connection to an address that lived through a freeze: the one with a PING on it, else the only one there is."""
     there = [
         one
-        for one in evidence.connections[life.id]
-        if one.opened.at <= freeze.begin
-        and (one.ended is None or one.ended >= freeze.begin)
-        and ((one.opened.address, one.opened.port) == (address, port) if port else _pings(one))
+        for one in evidence.alive(life, freeze.begin)
+        if ((one.opened.address, one.opened.port) == (address, port) if port else _pings(one))
     ]
     with_ping = [one for one in there if any(_is_ping(burst) for burst in one.traffic)]
     return next(iter(with_ping or there), None) if len(with_ping or there) == 1 or port else None
@@ -187,16 +185,12 @@ def _pings(connection: Connection) -> bool:
 def _may_be_ping_in_tls(connection: Connection, index: int) -> bool:
     """A record of a PING's size, answered by one of its size, and not for the first time (a GOAWAY has the size, too, and is sent once)."""
     traffic = connection.traffic
-    if index + 1 >= len(traffic) or traffic[index].kind != "data" or not _of_ping_size(traffic[index].sent, traffic[index].received):
+    if index + 1 >= len(traffic) or traffic[index].kind != "data" or traffic[index].sent not in PING_IN_TLS or traffic[index].received:
         return False
     size = traffic[index].sent
     if traffic[index + 1].received != size or traffic[index + 1].sent:
         return False
     return any((burst.sent, burst.received) == (size, size) for burst in traffic[:index])
-
-
-def _of_ping_size(sent: int, received: int) -> bool:
-    return sent in PING_IN_TLS and received == 0
 
 
 # The finding -------------------------------------------------------------------------------------------------------------------------------
@@ -221,10 +215,9 @@ def _finding(evidence: Evidence, life: EnvironmentLife, case: _Case, victim: Inv
         claim += f" The invocation failed: {quote(error)}."
     elif swallowed:
         claim += f" The invocation answered {quote(victim.response)}."
-    else:
-        claim += " This time the client connected anew in time."
+    elif victim.outcome == "succeeded":
+        claim += " The invocation went well all the same."
     library = case.timed_out.library if case.timed_out is not None else ""
-    text = "\n".join([error, victim.response, *(line.text for line in evidence.said(victim))])
     return Finding(
         rule=NAME,
         severity=severity,
@@ -232,11 +225,11 @@ def _finding(evidence: Evidence, life: EnvironmentLife, case: _Case, victim: Inv
         function=life.function,
         environment=life.id,
         at=case.at,
-        requests=(sender, victim.request_id) if sender is not None and sender != victim.request_id else (victim.request_id,),
+        requests=both_ends(sender, victim.request_id),
         connection=case.connection.number if case.connection is not None else None,
         destination=case.destination,
         proof=tuple(sorted(_proof(evidence, case, victim, error), key=lambda one: one.at)),
-        cures=remedy(evidence, life, "keepalive", case.connection, text=text, protocol="grpc", library=library),
+        cures=remedy(evidence, life, "keepalive", case.connection, text=evidence.words(victim), protocol="grpc", library=library),
     )
 
 

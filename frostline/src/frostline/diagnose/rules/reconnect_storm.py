@@ -21,7 +21,7 @@ from ...story.timeline import Connection, EnvironmentLife, Freeze, Invocation
 from ..evidence import RIGHT_AFTER_S, Evidence
 from ..finding import Finding, Proof
 from ..remedy import remedy
-from ..words import capital, duration, request, times
+from ..words import both_ends, capital, duration, request, times
 
 NAME = "reconnect-storm"
 
@@ -67,7 +67,7 @@ def _finding(evidence: Evidence, life: EnvironmentLife, freeze: Freeze, opened: 
         function=life.function,
         environment=life.id,
         at=first.opened.at,
-        requests=(before, victim.request_id) if before is not None and before != victim.request_id else (victim.request_id,),
+        requests=both_ends(before, victim.request_id),
         connection=first.number,
         destination=name,
         proof=(

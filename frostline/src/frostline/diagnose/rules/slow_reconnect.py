@@ -14,17 +14,19 @@ until its end nobody tried to connect to that destination, for a second or more.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import islice, takewhile
 
 from msgspec import Struct
 
 from ...story.grpc_trace import GrpcTrace
 from ...story.timeline import Connection, EnvironmentLife, Freeze, Invocation
 from ..errors import trouble
-from ..evidence import RIGHT_AFTER_S, Evidence, ended_by_other, thaw_before
+from ..evidence import RIGHT_AFTER_S, Evidence, thaw_before
 from ..finding import Finding, Proof
 from ..remedy import remedy
-from ..words import duration, quote, request, times
+from ..words import both_ends, duration, quote, request, times
 
 NAME = "slow-reconnect"
 
@@ -34,11 +36,8 @@ SLOW_S = 1.0
 def find(evidence: Evidence) -> Iterator[Finding]:
     """See the module."""
     for life in evidence.lives():
-        told = list(_told(evidence, life))
-        yield from told
-        # What a channel's traces tell need not be guessed from its connections.
-        if not evidence.traces[life.id]:
-            yield from _seen(evidence, life)
+        # What a channel's own traces tell need not be guessed from its connections.
+        yield from _told(evidence, life) if any(map(_is_change, evidence.traces[life.id])) else _seen(evidence, life)
 
 
 # As gRPC traces tell it --------------------------------------------------------------------------------------------------------------------
@@ -50,8 +49,15 @@ class _Channel(Struct):
     was_ready: bool = False
     connecting: GrpcTrace | None = None
     """Since when it connects, after a thaw."""
-    thaw: Freeze | None = None
-    delayed: GrpcTrace | None = None
+
+
+def _is_change(trace: GrpcTrace) -> bool:
+    """A channel connects, or is ready: one line for each change, and not one for each layer that speaks of it."""
+    if trace.what not in ("connecting", "ready"):
+        return False
+    if trace.library == "grpc-js":
+        return trace.tracer in ("resolving_load_balancer", "connectivity_state")
+    return "SubChannel" not in trace.subject and not trace.subject.startswith("client_transport")
 
 
 def _told(evidence: Evidence, life: EnvironmentLife) -> Iterator[Finding]:
@@ -60,59 +66,60 @@ def _told(evidence: Evidence, life: EnvironmentLife) -> Iterator[Finding]:
     for trace in evidence.traces[life.id]:
         if trace.what == "resolution_delayed":
             delayed = trace
-        elif trace.what in ("connecting", "ready") and _is_channel(trace):
+        elif _is_change(trace):
             channel = channels.setdefault(trace.subject, _Channel())
             if trace.what == "ready":
-                yield from _connected(evidence, life, channel, trace.at, delayed)
+                yield from _waited(evidence, life, channel.connecting, trace.at, delayed)
                 channel.was_ready, channel.connecting = True, None
-            elif channel.connecting is None and channel.was_ready and (thaw := thaw_before(life, trace.at)) is not None:
-                channel.connecting, channel.thaw = trace, thaw
+            elif channel.connecting is None and channel.was_ready:
+                channel.connecting = trace
     for channel in channels.values():
-        yield from _connected(evidence, life, channel, evidence.timeline.end, delayed)
+        yield from _waited(evidence, life, channel.connecting, evidence.timeline.end, delayed)
 
 
-def _is_channel(trace: GrpcTrace) -> bool:
-    """One line for each change, and not one for each layer that speaks of it."""
-    if trace.library == "grpc-js":
-        return trace.tracer in ("resolving_load_balancer", "connectivity_state")
-    return "SubChannel" not in trace.subject and not trace.subject.startswith("client_transport")
-
-
-def _connected(evidence: Evidence, life: EnvironmentLife, channel: _Channel, at: float, delayed: GrpcTrace | None) -> Iterator[Finding]:
-    if channel.connecting is None or channel.thaw is None:
-        return
-    began = channel.connecting.at
-    victim = evidence.at(life, began, channel.connecting.request_id)
-    if victim is None or thaw_before(life, began) is not thaw_before(life, victim.started or began):
+def _waited(
+    evidence: Evidence, life: EnvironmentLife, connecting: GrpcTrace | None, ready_at: float, delayed: GrpcTrace | None
+) -> Iterator[Finding]:
+    """A channel that connects is ready at last, or the story ends."""
+    thaw = thaw_before(life, connecting.at) if connecting is not None else None
+    victim = evidence.at(life, connecting.at, connecting.request_id) if connecting is not None else None
+    if connecting is None or thaw is None or victim is None or (victim.started or 0.0) < thaw.begin:
         return
     done = victim.responded or victim.finished or evidence.timeline.end
-    waited = min(at, done) - began
-    failed = victim.failed and at > done and trouble(evidence.error(victim)) in ("grpc", "waited")
-    if waited < SLOW_S if not failed else waited < SLOW_S / 2:
+    waited = min(ready_at, done) - connecting.at
+    failed = ready_at > done and _out_of_time(evidence, victim)
+    if waited < (SLOW_S / 2 if failed else SLOW_S):
         return
-    proof = [
-        Proof(at=channel.thaw.end, text=f"Thawed for {request(victim.request_id)}.", request_id=victim.request_id),
-        Proof(at=began, text=f"The client traced {quote(channel.connecting.text)}.", request_id=victim.request_id),
-    ]
-    if delayed is not None and channel.thaw.end <= delayed.at <= at:
-        proof.append(Proof(at=delayed.at, text=f"The client traced {quote(delayed.text)}.", request_id=evidence.known(delayed.request_id)))
-        why = " Its name look-up was held back."
-    else:
-        why = ""
-    ready = f"was ready after {duration(waited)}" if not failed else f"was not ready when the invocation failed, {duration(waited)} later"
-    if failed:
-        more = sum(
-            1
-            for one in life.invocations
-            if one.failed and done < (one.started or 0.0) < at and trouble(evidence.error(one)) in ("grpc", "waited")
-        )
-        ready += f"; {times(more, 'invocation')} after it failed of the same" if more else ""
-        proof.append(Proof(at=done, text=f"The function said {quote(evidence.error(victim))}.", request_id=victim.request_id))
-    claim = (
-        f"After the thaw for {request(victim.request_id)} the channel to {channel.connecting.subject} began to connect, and {ready}.{why}"
+    error = quote(evidence.error(victim))
+    claim = f"After the thaw for {request(victim.request_id)} the channel to {connecting.subject} began to connect, and "
+    claim += (
+        f"was ready after {duration(waited)}."
+        if ready_at <= done
+        else f"was not ready when the invocation was over, {duration(waited)} later."
     )
-    yield _finding(
-        evidence, life, victim, channel.thaw, claim, channel.connecting.subject, proof, failed=failed, library=channel.connecting.library
+    proof = [
+        Proof(at=thaw.end, text=f"Thawed for {request(victim.request_id)}.", request_id=victim.request_id),
+        Proof(at=connecting.at, text=f"The client traced {quote(connecting.text)}.", request_id=victim.request_id),
+    ]
+    if delayed is not None and thaw.end <= delayed.at <= ready_at:
+        claim += " Its name look-up was held back."
+        proof.append(Proof(at=delayed.at, text=f"The client traced {quote(delayed.text)}.", request_id=evidence.known(delayed.request_id)))
+    if failed:
+        claim += f" The invocation failed: {error}."
+        proof.append(Proof(at=done, text=f"The function said {error}.", request_id=victim.request_id))
+        if more := _failed_between(evidence, life, done, ready_at):
+            claim += f" So did {times(more, 'invocation')} after it."
+    yield _finding(evidence, life, victim, thaw, claim, connecting.subject, proof, failed=failed, library=connecting.library)
+
+
+def _out_of_time(evidence: Evidence, invocation: Invocation) -> bool:
+    return invocation.failed and trouble(evidence.error(invocation)) in ("grpc", "waited")
+
+
+def _failed_between(evidence: Evidence, life: EnvironmentLife, begin: float, end: float) -> int:
+    first = bisect_right(life.invocations, begin, key=lambda one: one.started or 0.0)
+    return sum(
+        1 for one in takewhile(lambda one: (one.started or 0.0) < end, islice(life.invocations, first, None)) if _out_of_time(evidence, one)
     )
 
 
@@ -122,43 +129,26 @@ def _connected(evidence: Evidence, life: EnvironmentLife, channel: _Channel, at:
 def _seen(evidence: Evidence, life: EnvironmentLife) -> Iterator[Finding]:
     for freeze in life.freezes:
         victim = evidence.timeline.invocations.get(freeze.after or "")
-        if victim is None or not victim.failed or trouble(evidence.error(victim)) not in ("waited", "grpc"):
+        if victim is None or not _out_of_time(evidence, victim):
             continue
         end = victim.responded or victim.finished
         if end is None:
             continue
         for connection in _over_at_thaw(evidence, life, freeze):
             ended = max(connection.closed[0].at, freeze.end)
-            tried = evidence.next_opened(life, connection.name, freeze.begin, end) is not None or any(
-                refused.environment == life.id and freeze.begin <= refused.at <= end for refused in evidence.timeline.refused
-            )
-            if not tried and end - ended >= SLOW_S / 2 and not _others_open(evidence, life, connection, ended):
+            others = {one.name for one in evidence.alive(life, ended) if one is not connection}
+            tried = evidence.tried(life, connection.name, freeze.begin, end)
+            if not tried and end - ended >= SLOW_S / 2 and connection.name not in others:
                 yield _never_tried(evidence, life, freeze, connection, victim, ended, end)
                 break
 
 
 def _over_at_thaw(evidence: Evidence, life: EnvironmentLife, freeze: Freeze) -> Iterator[Connection]:
     """Connections that the last request used, and that were closed in the freeze or right after it, in a way that the client knows of."""
-    for connection in evidence.connections[life.id]:
-        closed = connection.closed[0] if connection.closed else None
-        if (
-            closed is None
-            or closed.reached == "never"
-            or not freeze.begin <= closed.at <= freeze.end + RIGHT_AFTER_S
-            or connection.lost is not None
-        ):
-            continue
-        if (closed.by == "environment" or ended_by_other(connection) is not None) and evidence.last_user(
-            life, connection, freeze.begin
-        ) == freeze.before:
+    for connection in evidence.ended_within(life, freeze.begin, freeze.end + RIGHT_AFTER_S):
+        known = connection.closed[0].reached != "never" and connection.lost is None
+        if known and evidence.last_user(life, connection, freeze.begin) == freeze.before:
             yield connection
-
-
-def _others_open(evidence: Evidence, life: EnvironmentLife, connection: Connection, at: float) -> bool:
-    return any(
-        one is not connection and one.opened.at <= at and (one.ended is None or one.ended > at)
-        for one in evidence.to(life, connection.name)
-    )
 
 
 def _never_tried(
@@ -209,7 +199,6 @@ def _finding(
     connection: Connection | None = None,
 ) -> Finding:
     before = evidence.known(freeze.before)
-    text = "\n".join([evidence.error(victim), *(line.text for line in evidence.said(victim))])
     return Finding(
         rule=NAME,
         severity="failure" if failed else "risk",
@@ -217,9 +206,11 @@ def _finding(
         function=life.function,
         environment=life.id,
         at=proof[1].at,
-        requests=(before, victim.request_id) if before is not None and before != victim.request_id else (victim.request_id,),
+        requests=both_ends(before, victim.request_id),
         connection=connection.number if connection is not None else None,
         destination=destination,
         proof=tuple(sorted(proof, key=lambda one: one.at)),
-        cures=remedy(evidence, life, "held_back", connection, text=text, protocol="grpc" if library else None, library=library),
+        cures=remedy(
+            evidence, life, "held_back", connection, text=evidence.words(victim), protocol="grpc" if library else None, library=library
+        ),
     )

@@ -24,7 +24,7 @@ from ..errors import about_the_network, trouble
 from ..evidence import RIGHT_AFTER_S, Evidence, ended_by_other, last_byte, thaw_before
 from ..finding import Finding, Proof
 from ..remedy import remedy
-from ..words import capital, duration, quote, request, times
+from ..words import both_ends, capital, duration, quote, request, times
 
 NAME = "stale-connection-reused"
 
@@ -149,7 +149,6 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
     user = evidence.last_user(life, connection, case.freeze.end)
     limit = evidence.idle_limit(connection.name)
     number, name, idle = connection.number, connection.name, max(write.at - case.last, 0.0)
-    text = "\n".join([evidence.error(victim), victim.response, *(line.text for line in evidence.said(victim))])
     return Finding(
         rule=NAME,
         severity="failure" if case.failed else "risk",
@@ -157,11 +156,11 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
         function=life.function,
         environment=life.id,
         at=write.at,
-        requests=(user, victim.request_id) if user is not None and user != victim.request_id else (victim.request_id,),
+        requests=both_ends(user, victim.request_id),
         connection=number,
         destination=name,
         proof=tuple(sorted(_proof(evidence, case, user), key=lambda one: one.at)),
-        cures=remedy(evidence, life, "stale", connection, text=text, limit_s=limit[0] if limit is not None else None),
+        cures=remedy(evidence, life, "stale", connection, text=evidence.words(victim), limit_s=limit[0] if limit is not None else None),
     )
 
 
@@ -180,8 +179,8 @@ def _claim(case: _Case, user: str | None, idle: float, limit: tuple[float, int] 
         parts.append(f"The invocation failed: {quote(case.heard)}.")
     elif case.failed:
         parts.append(f"The invocation answered {quote(case.heard)}.")
-    else:
-        parts.append("The client sent it again, and the invocation went well.")
+    elif victim.outcome == "succeeded":
+        parts.append("The invocation went well all the same.")
     return " ".join(parts)
 
 

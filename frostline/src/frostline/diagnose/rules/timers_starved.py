@@ -26,7 +26,7 @@ from ...story.timeline import Connection, EnvironmentLife, Freeze
 from ..evidence import RIGHT_AFTER_S, Evidence
 from ..finding import Finding, Proof
 from ..remedy import remedy
-from ..words import duration, quote, request, shape
+from ..words import both_ends, duration, quote, request, shape
 
 NAME = "timers-starved"
 
@@ -105,7 +105,6 @@ def _finding(
     evidence: Evidence, life: EnvironmentLife, series: _Series, freeze: Freeze, stretch: list[float], period: float, late: float
 ) -> Finding:
     before, after = evidence.known(freeze.before), evidence.known(freeze.after)
-    requests = tuple(dict.fromkeys(one for one in (before, after) if one is not None))
     due = stretch[-1] + period
     number = series.connection.number if series.connection is not None else None
     return Finding(
@@ -118,7 +117,7 @@ def _finding(
         function=life.function,
         environment=life.id,
         at=freeze.end + late,
-        requests=requests,
+        requests=both_ends(before, after),
         connection=number,
         destination=series.connection.name if series.connection is not None else None,
         proof=(

@@ -14,9 +14,9 @@ class Room {
   constructor(low, high) { this.low = low; this.high = high; this.taken = []; }
 
   // The left end for words about a centre, moved into the picture, and aside where others are in the way; null where that is not enough.
-  place(centre, width, gap = 8) {
-    for (const aside of [0, 0.17, -0.17, 0.33, -0.33, 0.5, -0.5]) {
-      const left = Math.min(Math.max(centre + width * (aside - 0.5), this.low), this.high - width);
+  place(centre, width, gap = 8, aside = true) {
+    for (const part of aside ? [0, 0.17, -0.17, 0.33, -0.33, 0.5, -0.5] : [0]) {
+      const left = Math.min(Math.max(centre + width * (part - 0.5), this.low), this.high - width);
       if (left < this.low || this.taken.some(([begin, end]) => left < end + gap && begin < left + width + gap)) continue;
       this.taken.push([left, left + width]);
       return left;
@@ -142,16 +142,23 @@ class Painter {
   }
 
   findings(row) {
-    const room = new Room(GUTTER, this.view.width - 4);
-    for (const finding of row.environment.findings) {
+    const { findings } = row.environment;
+    const rooms = findings.slice(0, MARK_ROWS).map(() => new Room(GUTTER - 9, this.view.width - 4));
+    const marks = [];
+    for (const finding of findings) {
       const x = this.x(finding.place);
       if (x < GUTTER - 4 || x > this.view.width) continue;
       const colour = SEVERITY[finding.severity];
-      this.line(x, row.top + 18, x, row.groupEnd, colour, 1.3, [2, 3]);
-      const label = `${finding.rule}`;
-      const left = room.place(x + this.measure(label, 11, "600") / 2 + 2, this.measure(label, 11, "600") + 24);
-      this.badge(left === null ? x : left + 9, row.top + 10, this.scene.story.findings.indexOf(finding) + 1, colour);
-      if (left !== null) this.text(label, left + 22, row.top + 14, colour, 11, "600");
+      const width = this.measure(finding.rule, 11, "600") + 24;
+      const side = x - 9 + width < this.view.width - 4 ? 1 : -1;
+      const free = rooms.findIndex((room) => room.place(x + side * (width / 2 - 9), width, 8, false) !== null);
+      const y = row.top + 10 + SIZES.marks * (free < 0 ? rooms.length - 1 : free);
+      this.line(x, y + 8, x, row.groupEnd, colour, 1.3, [2, 3]);
+      marks.push([finding, x, y, colour, free < 0 ? 0 : side, width - 24]);
+    }
+    for (const [finding, x, y, colour, side, width] of marks) {
+      this.badge(x, y, this.scene.story.findings.indexOf(finding) + 1, colour);
+      if (side) this.text(finding.rule, side > 0 ? x + 13 : x - 13 - width, y + 4, colour, 11, "600", true);
     }
   }
 
@@ -249,7 +256,7 @@ class Painter {
       const upper = `request ${data.number}${failed ? " failed" : ""}`;
       const took = `${short(data.request_id)}, ${data.finished === null ? "unfinished" : duration(one.end - one.begin)}`;
       const reason = data.error_message || data.error_type || "";
-      const lower = failed && reason ? `${took}: ${visible(reason.slice(0, 40))}` : took;
+      const lower = failed && reason ? `${took}: ${endsKept(visible(reason), 46)}` : took;
       const centre = (Math.max(this.x(one.p0), GUTTER) + Math.min(this.x(one.p1), this.view.width)) / 2;
       const left = room.place(centre, Math.max(this.measure(upper, 12.5, "600"), this.measure(lower, 11)));
       if (left !== null) {
@@ -294,7 +301,6 @@ class Painter {
 
   ladder(row) {
     const { connection } = row;
-    const wrong = connection.lost || connection.first_writes.some((one) => one.answer !== "data");
     this.text(this.peer(visible(connection.name), GUTTER - 26), 16, row.top + 17, "ink", 12, "600");
     const words = `${connection.number}: ${connection.became}`.split(" ");
     const lines = [""];
@@ -302,7 +308,7 @@ class Painter {
       if (this.measure(`${lines[lines.length - 1]} ${word}`, 10.5) > GUTTER - 34) lines.push("");
       lines[lines.length - 1] = `${lines[lines.length - 1]} ${word}`.trim();
     }
-    lines.slice(0, 3).forEach((said, i) => this.text(said, 16, row.top + 31 + i * 12.5, wrong ? "failed" : "dim", 10.5));
+    lines.slice(0, 3).forEach((said, i) => this.text(said, 16, row.top + 31 + i * 12.5, connection.concern > 1 ? "failed" : "dim", 10.5));
     this.clipped(row.top, row.height, () => this.rungs(row));
   }
 
@@ -315,6 +321,7 @@ class Painter {
     let last = -10;
     for (const one of row.items) {
       if (!this.seen(one)) continue;
+      if (one.kind === "first_write" && one.begin > (connection.near_end ?? Infinity)) continue; // the answer to its own end
       const x = this.x(one.p0);
       if (one.kind === "burst" && one.data.kind === "data" && !one.data.while_frozen) {
         if (x - last < 4) continue;

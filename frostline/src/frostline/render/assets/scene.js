@@ -6,6 +6,7 @@ const COLOUR = {
   resetting: "ends", stopping: "ends",
 };
 const SEVERITY = { failure: "failed", risk: "risk", cost: "cost" };
+const MARK_ROWS = 3; // of findings' numbers and names
 const SHOWN = 6; // connections of an environment that are shown without being asked for
 
 class Scene {
@@ -49,13 +50,6 @@ class Scene {
     });
   }
 
-  concern(connection, findings) {
-    if (findings.some((finding) => finding.connection === connection.number)) return 3;
-    const wrong = connection.lost || connection.expired || connection.first_writes.some((one) => one.answer !== "data");
-    if (wrong || connection.closed.some((one) => one.how === "rst" || one.frozen)) return 2;
-    return connection.traffic.some((one) => one.kind !== "data" || one.while_frozen) ? 1 : 0;
-  }
-
   // Rows from top to bottom. A lane's items are what the keyboard walks through.
   layout() {
     this.rows = [];
@@ -64,8 +58,8 @@ class Scene {
     for (const environment of this.environments) {
       const { connections, findings, life } = environment;
       const all = this.open.has(life.id) || connections.length <= SHOWN;
-      const chosen = all ? connections : connections.filter((one) => this.concern(one, findings) > 0).slice(0, SHOWN);
-      const marks = findings.length ? SIZES.marks : 0;
+      const chosen = all ? connections : connections.filter((one) => one.concern > 0).slice(0, SHOWN);
+      const marks = SIZES.marks * Math.min(findings.length, MARK_ROWS);
       const group = this.rows.length;
       add({ type: "lane", environment, bar: marks + SIZES.names, items: environment.items }, marks + SIZES.names + SIZES.bar + SIZES.logs);
       for (const connection of chosen) add({ type: "ladder", environment, connection, items: this.ladders.get(connection.number) }, SIZES.ladder);

@@ -24,6 +24,12 @@ const plural = (count, noun) => `${count.toLocaleString("en")} ${noun}${count ==
 const visible = (text) => text.replace(/[\u0000-\u001f\u007f]/g, (c) => String.fromCharCode(c === "\u007f" ? 0x2421 : 0x2400 + c.charCodeAt(0)))
   .replace(/[\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 
+// Without its middle: an error's cause is at its end, its kind at its beginning.
+function endsKept(text, most) {
+  const begin = Math.floor(most / 3);
+  return text.length <= most ? text : `${text.slice(0, begin)}…${text.slice(text.length - (most - begin - 1))}`;
+}
+
 // What a thing is: a title, and pairs of a name and what it is. `since` writes a moment.
 const describe = {
   invocation(one, since) {

@@ -15,7 +15,7 @@ LAB_NETWORK = "198.19.0.0/17"
 """All addresses of the lab: 198.19.0.0/18 for environments, 198.19.64.0/18 for its own hosts, whose last /24 is `SERVICE_NETWORK`."""
 
 SERVICE_NETWORK = "198.19.127.0/24"
-"""Where the three addresses below are, and nothing else."""
+"""Where the four addresses below are, and nothing else."""
 
 GATEWAY_ADDRESS = "198.19.127.1"
 """Every environment's next hop; also the source of the router's own ICMP messages."""
@@ -25,6 +25,9 @@ HOST_ADDRESS = "198.19.127.2"
 
 NAMESERVER_ADDRESS = "198.19.127.3"
 """What an environment's `/etc/resolv.conf` names. Port 53 of every other address is answered by the same name server."""
+
+OUTSIDE_ADDRESS = "198.19.127.4"
+"""What every name outside of the lab resolves to where nothing outside is reached: whoever dials it is refused, and told why."""
 
 HOST_NAMES = ("host.frostline.internal", "host.docker.internal")
 """Names of the developer's machine: ours, and the one that people already have in their settings. They resolve to `HOST_ADDRESS`."""

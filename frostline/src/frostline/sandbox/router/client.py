@@ -88,13 +88,17 @@ class Router:
         nft: str = "nft",
         hosts: tuple[LabHost, ...] = (),
         on_listening: Callable[[list[int]], None] = lambda _: None,
+        *,
+        outside: bool = True,
     ) -> None:
+        """`outside`: functions reach what is outside of the lab."""
         self._on_lost = on_lost
         self._on_denied = on_denied
         self._on_seen = on_seen
         self._allow = frozenset(allow)
         self._nft = nft
         self._hosts = hosts
+        self._outside = outside
         self._on_listening = on_listening
         self._furniture: list[int] = []
         """The router's namespace, and the sockets of its own hosts, until they are handed on."""
@@ -269,7 +273,7 @@ class Router:
                 self._helpers["dialer"].channel.send(Decide(self._conditions))
                 if self._observe is not None:
                     self._helpers["dialer"].channel.send(self._observe)
-                self._helpers["dialer"].channel.send(Serve(), fds)
+                self._helpers["dialer"].channel.send(Serve(self._outside), fds)
             case Ready():
                 self._usable = True
                 self._settle(None)

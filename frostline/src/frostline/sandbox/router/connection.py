@@ -70,6 +70,8 @@ class Connection:
         """It could not be dialed, and the environment, frozen, has not been told."""
         self._held: Held | None = None
         """What comes while it is held; there is one once it was dialed."""
+        self._passed_s = 0.0
+        """Time that was made to pass while it was being dialed in a freeze."""
         self._aborted = False
         services.lost.pop(self.flow, None)
         self._dial = asyncio.get_running_loop().create_task(services.dial(edge.address, self.destination), name=f"dial for {edge.address}")
@@ -81,15 +83,33 @@ class Connection:
         return self.fate == "fin_delivered"
 
     def decide(self, fate: Fate, middlebox: Middlebox | None) -> bool:
-        """It meets these from now on; False where the fate has to wait for the thaw, as it was met already or is another way of holding."""
+        """It meets these from now on; False where the fate has to wait for the thaw, as another one was met already."""
         self._middlebox = middlebox
         ended = self._held is not None and self._held.end is not None
         if self._idle is not None and not ended and not self.hole:
             self._idle.guard(middlebox)
-        if fate != self.fate and self._edge.held and (ended or "fin_delivered" in (fate, self.fate)):
+        if fate != self.fate and self._edge.held and ended:
             return False
-        self.fate = fate
+        was_spared, self.fate = self.spared, fate
+        if self.spared != was_spared and self._edge.held and not self.hole:
+            self._spare() if self.spared else self._hold()
         return True
+
+    def _spare(self) -> None:
+        """In a freeze, the network goes on for it after all."""
+        if self._refused:
+            self._refuse()
+        elif self.relay is not None and self._held is not None:
+            self._held.call_off()
+            self.relay.inward.release()
+            self.relay.outward.release()
+
+    def _hold(self) -> None:
+        """In a freeze, nothing that comes is passed on."""
+        if self._held is not None:
+            self._held.begin()
+            if self._edge.cut:
+                self._held.cut()
 
     def _dialed(self, dial: asyncio.Task[socket.socket]) -> None:
         try:
@@ -114,9 +134,9 @@ class Connection:
             return
         self._idle.guard(self._middlebox)
         if self._edge.held and not self.spared:
-            self._held.begin()
-            if self._edge.cut:
-                self._held.cut()
+            self._hold()
+            if self._passed_s:
+                self.pass_time(self._passed_s)
 
     def _not_dialed(self, error: BaseException) -> None:
         if self.hole:
@@ -227,7 +247,10 @@ class Connection:
 
     def pass_time(self, seconds: float) -> None:
         """Have it be idle for longer by so much; what is over its limit first, the path or the peer, ends it."""
-        if self._idle is None or self.relay is None or self._held is None or self.hole or self._held.end is not None:
+        if self._idle is None or self.relay is None or self._held is None:
+            self._passed_s += seconds
+            return
+        if self.hole or self._held.end is not None:
             return
         limit = None if self.relay.inward.ended else self._services.peer_limit(self.destination)
         path_s = self._idle.left_s()

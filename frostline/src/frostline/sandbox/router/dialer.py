@@ -103,6 +103,7 @@ class Dialer:
         self._offset = time.time() - time.monotonic()
         self._reporter = Reporter(self._channel, self.now)
         self._own_ports: frozenset[int] = frozenset()
+        self._outside = True
         self._edges: dict[str, Edge] = {}
         self._denied: defaultdict[str, set[str]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -120,7 +121,8 @@ class Dialer:
 
     def _told(self, message: AnyMessage, fds: list[int]) -> None:
         match message:
-            case Serve():
+            case Serve(outside):
+                self._outside = outside
                 task = self._loop.create_task(self._serve(*(socket.socket(fileno=fd) for fd in fds)), name="serve")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -136,7 +138,7 @@ class Dialer:
                 if (edge := self._edges.get(address)) is not None:
                     edge.pass_time(seconds)
             case Hold(address, number):
-                self._edge(address).hold(lambda: self._channel.send(Held(number)))
+                self._edge(address).hold(lambda: self._all_held(number))
             case Release(address, number):
                 if (edge := self._edges.get(address)) is not None:
                     edge.release()
@@ -146,6 +148,11 @@ class Dialer:
                 self._forget(address)
             case _:
                 raise RuntimeError(f"the dialer was sent {message!r}")
+
+    def _all_held(self, number: int) -> None:
+        # Whoever hears that nothing passes any more has heard of all that did.
+        self._reporter.flush()
+        self._channel.send(Held(number))
 
     def _edge(self, address: str) -> Edge:
         edge = self._edges.get(address)
@@ -188,7 +195,7 @@ class Dialer:
         self, listener: socket.socket, dns_udp: socket.socket, dns_tcp: socket.socket, packets: socket.socket | None = None
     ) -> None:
         try:
-            await NameServer(dns_udp, dns_tcp, on_answer=self._resolved.add, hosts=self._inside.names).start()
+            await NameServer(dns_udp, dns_tcp, on_answer=self._resolved.add, hosts=self._inside.names, outside=self._outside).start()
         except OSError as error:
             self._channel.send(Failed(f"the name server could not be started: {error}"))
             return
@@ -285,6 +292,8 @@ class Dialer:
                     return await self._inside.connect(destination)
             host, port = HOST_ADDRESS, known.machine_port
         try:
+            if known is None and not self._outside:
+                raise DestinationDenied(policy.OUTSIDE)
             hosts = policy.candidates(host, port, self._own_ports, is_own_address)
         except DestinationDenied as denied:
             self._report(address, f"{host}:{port}", str(denied))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 
 from ..warden.syscalls import CLONE_NEWNET, setns
@@ -30,6 +31,10 @@ FIRST_INDEX = 1000
 """Interface numbers are chosen, not asked for, so that a link and what hangs on it fit into one batch. Low ones may be taken."""
 
 ENVIRONMENT_INDEX = 100
+
+LOOK_PAUSE_S = 0.0005
+LOOKS = 200
+"""0.1 s in all. After that the environment is attached all the same."""
 
 CONDEMNED_GROUP = 1
 """Links that wait for their deletion (0 is every link's default)."""
@@ -70,8 +75,6 @@ class Links:
                 ),
                 netlink.no_ipv6_address(index),
                 netlink.link_up(index),
-                netlink.permanent_neighbour(index, address, ENVIRONMENT_MAC),
-                netlink.host_route(address, index, GATEWAY_ADDRESS),
             ]
         )
         with self._inside(netns) as inner:
@@ -84,6 +87,24 @@ class Links:
                     netlink.default_route(GATEWAY_ADDRESS, ENVIRONMENT_INDEX),
                 ]
             )
+        self._wait_until_operational(index)
+        self._netlink.run(
+            [
+                netlink.permanent_neighbour(index, address, ENVIRONMENT_MAC),
+                netlink.host_route(address, index, GATEWAY_ADDRESS),
+            ]
+        )
+
+    def _wait_until_operational(self, index: int) -> None:
+        """The end that was up first gets its carrier with the second, and a kernel thread notices (linkwatch): until then it drops what is sent.
+
+        That would be the answer to an environment's first name look-up, which is asked again after 5 s (measured: 1 of 50, with a fresh router). The
+        thread works under the same lock as the requests that follow, so when they are done it is done too.
+        """
+        for _ in range(LOOKS):
+            if self._netlink.is_operational(index):
+                return
+            time.sleep(LOOK_PAUSE_S)
 
     def condemn(self, slot: int) -> None:
         """Mark a link for `sweep`. One that vanished with its namespace is no error."""

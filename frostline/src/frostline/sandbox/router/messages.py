@@ -79,6 +79,9 @@ class Serve(Message, frozen=True):
     to environments (where there can be one), in this order. Answer: Ready.
     """
 
+    outside: bool = True
+    """Functions reach what is outside of the lab, the machine included."""
+
 
 class OwnPorts(Message, frozen=True):
     """To the dialer: the TCP ports on this machine's own addresses that functions may not reach; replaces the list before."""

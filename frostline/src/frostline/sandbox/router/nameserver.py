@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from . import forward, names
+from .addresses import OUTSIDE_ADDRESS
 from .names import BadQuery, Query
 
 IP_PKTINFO = 8
@@ -48,16 +49,20 @@ class NameServer:
         resolv_conf: Path = Path("/etc/resolv.conf"),
         on_answer: Callable[[str, str, Sequence[str]], None] = lambda _client, _name, _addresses: None,
         hosts: Mapping[str, str] = names.MACHINE,
+        *,
+        outside: bool = True,
     ) -> None:
         """`on_answer(client, name, addresses)`: told which IPv4 addresses an environment was given for a name, before it is.
 
-        `hosts`: the lab's own names and their addresses.
+        `hosts`: the lab's own names and their addresses. Without `outside` nobody is asked: every other name has `OUTSIDE_ADDRESS`, so that who
+        dials it can be told why not, and by which name it went.
         """
         self._loop = asyncio.get_running_loop()
         self._udp, self._tcp = udp, tcp
         self._resolv_conf = resolv_conf
         self._on_answer = on_answer
         self._hosts = hosts
+        self._outside = outside
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="lookup")
         self._under_way: Counter[str] = Counter()
         self._tcp_clients: Counter[str] = Counter()
@@ -169,6 +174,9 @@ class NameServer:
     async def _look_up(self, client: str, query: Query) -> bytes:
         if not names.may_be_looked_up(query):
             return names.failure(query, "NXDOMAIN")
+        if not self._outside:
+            self._on_answer(client, query.name, [OUTSIDE_ADDRESS])
+            return names.answer(query, [OUTSIDE_ADDRESS])
         family = socket.AF_INET if query.kind == "A" else socket.AF_INET6
         # As bytes: a str would go through the IDNA codec, which has its own ideas of what a name is.
         lookup = self._loop.run_in_executor(self._threads, socket.getaddrinfo, query.name.encode(), None, family, socket.SOCK_STREAM)
@@ -187,7 +195,7 @@ class NameServer:
         return names.answer(query, seen)
 
     async def _forward(self, query: Query, data: bytes, by_udp: bool) -> bytes:
-        servers = forward.nameservers(self._resolv_conf)
+        servers = forward.nameservers(self._resolv_conf) if self._outside else []
         if not servers:
             return names.failure(query, "NOTIMP")
         reply = await forward.ask(servers, data, by_udp)

@@ -19,12 +19,13 @@ NLM_F_REQUEST, NLM_F_ACK = 0x1, 0x4
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
 NLMSG_ERROR = 2
 
-RTM_NEWLINK, RTM_DELLINK, RTM_SETLINK = 16, 17, 19
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_NEWROUTE, RTM_NEWNEIGH, RTM_NEWRULE = 20, 24, 28, 32
 
 IFF_UP = 0x1
+IF_OPER_UP = 6
 IFF_NOARP = 0x80
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_GROUP, IFLA_NET_NS_FD = 1, 3, 18, 26, 27, 28
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_OPERSTATE, IFLA_LINKINFO, IFLA_AF_SPEC, IFLA_GROUP, IFLA_NET_NS_FD = 1, 3, 16, 18, 26, 27, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE = 8, 1
 IFA_ADDRESS, IFA_LOCAL = 1, 2
@@ -194,6 +195,23 @@ class Netlink:
             code = codes[sequence]
             if code and code not in request.tolerate:
                 raise NetlinkError(f"could not {request.what}: {os.strerror(code)}")
+
+    def is_operational(self, index: int) -> bool:
+        """Whether a link carries packets (RFC 2863's ifOperStatus), which it may not yet when both its ends are up."""
+        self._sequence += 1
+        body = _link_header(index)
+        self._sock.send(_HEADER.pack(_HEADER.size + len(body), RTM_GETLINK, NLM_F_REQUEST, self._sequence, 0) + body)
+        data = self._sock.recv(65_536)
+        length, kind, *_ = _HEADER.unpack_from(data)
+        if kind != RTM_NEWLINK:
+            return False
+        offset = _HEADER.size + len(body)
+        while offset + 4 <= length:
+            size, name = struct.unpack_from("=HH", data, offset)
+            if name == IFLA_OPERSTATE:
+                return data[offset + 4] == IF_OPER_UP
+            offset += (size + 3) & ~3
+        return False
 
     def _acknowledgements(self, expected: int) -> dict[int, int]:
         """Error numbers (0: success) by sequence number."""

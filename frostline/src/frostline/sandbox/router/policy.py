@@ -15,6 +15,9 @@ class DestinationDenied(Exception):
     """This destination is not dialed; the text says why, for the person who wonders about a reset connection."""
 
 
+OUTSIDE = "it is outside of the lab, and this run reaches nothing there"
+
+
 def candidates(address: str, port: int, own_ports: frozenset[int], is_own_address: Callable[[str], bool]) -> tuple[str, ...]:
     """The addresses to dial in turn for what a function connected to. Raises DestinationDenied.
 

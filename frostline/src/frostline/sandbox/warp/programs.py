@@ -15,13 +15,13 @@ class Process:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        with open(f"/proc/{pid}/comm") as file:
+        with open(f"/proc/{pid}/comm", errors="replace") as file:
             self.name = file.read().rstrip("\n")
         self.shim = 0
         """Where the shim is mapped; 0 when it is not."""
         self.vdso = (0, 0)
         """Where the vDSO begins and ends."""
-        with open(f"/proc/{pid}/maps") as file:
+        with open(f"/proc/{pid}/maps", errors="replace") as file:
             for line in file:
                 words = line.split(None, 5)
                 path = words[5].rstrip("\n") if len(words) > 5 else ""

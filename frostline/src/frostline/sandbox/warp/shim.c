@@ -36,8 +36,11 @@
 #error "the time warp is made for glibc"
 #endif
 
-#if defined __GNUC__ && !defined __clang__
-#pragma GCC diagnostic ignored "-Wnonnull-compare" /* libc's headers say that nobody passes NULL; some do */
+/* libc's headers say that nobody passes NULL; some do. */
+#if defined __clang__
+#pragma clang diagnostic ignored "-Wtautological-pointer-compare"
+#elif defined __GNUC__
+#pragma GCC diagnostic ignored "-Wnonnull-compare"
 #endif
 
 #define PUBLIC __attribute__((visibility("default")))

@@ -1,0 +1,189 @@
+"""asyncpg: pools whose connections are judged when they are acquired.
+
+    from thawsafe.adapters import asyncpg
+    async with asyncpg.create_pool(dsn="postgresql://app@db.internal/app") as pool: ...
+
+What asyncpg does itself: it looks whether a connection is closed, which after a freeze it does not know yet, because the loop was frozen too;
+and a timer closes what was idle for 300 s, which may run before the first acquire after a thaw, or after it.
+
+Here the loop turns first, and a connection that was idle over a freeze answers `SELECT 1` within a bounded time before it is used. One that
+does not is terminated, and another opened in its place. When one did not answer, others that were last used before are not asked.
+
+Used though private: `_acquire` and `_get_new_connection` of pools, `_con` of what they hand out. Of the configuration, `connections` counts for nothing, since a pool has
+one host; asyncpg has no option for TCP keepalive; `retries` is for connecting. A pool belongs to the event loop that it was made in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import asyncpg  # type: ignore[import-untyped]
+import asyncpg.pool  # type: ignore[import-untyped]
+
+from .._core.configurations import Configuration
+from .._core.limits import finite, whole
+from .._runtime.deadline import time_left, within_time_left
+from .._runtime.guard import Guard, Life
+from .._runtime.watch import WATCH
+from ._asyncpg import answers, peer
+from ._clients import Attempts, Patches, detected, known
+
+if TYPE_CHECKING:
+    _Pool = object
+else:
+    _Pool = asyncpg.pool.Pool
+
+__all__ = ["Pool", "create_pool", "install", "uninstall"]
+
+DISTRIBUTION = MODULE = "asyncpg"
+VERSIONS = ("0.30", "0.33")
+"""The first version that is known, and the first that is not."""
+known(DISTRIBUTION, asyncpg.__version__, VERSIONS, [(asyncpg.pool.Pool, name) for name in ("_acquire", "_get_new_connection")])
+
+MOST_CONNECTIONS = 10_000
+"""UNLIMITED for asyncpg, whose pools make a place for each connection beforehand."""
+
+ANOTHER_LOOP = (
+    "This pool belongs to another event loop, so its connections cannot be used here. Make a pool in the loop that uses it: `asyncio.run` "
+    "closes its loop, so keep one loop over the invocations, or make the pool in each."
+)
+
+
+@functools.lru_cache(maxsize=64)
+def judged_class(connection_class: type) -> type:
+    """`connection_class` with a place for what is known about a connection: asyncpg's own has none for anybody."""
+    if hasattr(connection_class, "thawsafe"):
+        return connection_class
+    return type(f"Judged{connection_class.__name__}", (connection_class,), {"__slots__": ("thawsafe",), "__module__": __name__})
+
+
+def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool class's `_acquire` that judges what it hands out."""
+
+    @functools.wraps(acquire)
+    async def judged(self: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's
+        guard: Guard = self.guard
+        while True:
+            proxy = await acquire(self, within_time_left(timeout))
+            connection = proxy._con  # which the proxy loses when it is closed
+            life: Life | None = getattr(connection, "thawsafe", None)
+            if life is None or (life.loop is asyncio.get_running_loop() and guard.fresh(life)):
+                return proxy
+            if life.loop is not asyncio.get_running_loop():
+                raise asyncpg.InterfaceError(ANOTHER_LOOP)
+            question = None if life.last.monotonic <= self.thawsafe_silence else functools.partial(answers, connection)
+            try:
+                usable = await guard.usable_async(life, connection.is_closed, question)
+            except BaseException:
+                connection.terminate()  # asyncpg puts its place back
+                raise
+            if usable:
+                return proxy
+            if connection.is_closed():  # found so, or closed by a question that was not answered
+                self.thawsafe_silence = WATCH.now().monotonic
+            connection.terminate()
+
+    return judged
+
+
+def judged_new(get_new_connection: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool class's `_get_new_connection` that takes the time, tries again, and ends with the invocation."""
+
+    @functools.wraps(get_new_connection)
+    async def judged(self: Any) -> Any:
+        began = time.perf_counter()
+        attempts: Attempts | None = None
+        while True:
+            try:
+                connection = await asyncio.wait_for(get_new_connection(self), time_left())
+                break
+            except (TimeoutError, OSError, asyncpg.CannotConnectNowError):
+                attempts = attempts or Attempts(self.guard.configuration)
+                if not attempts.another():
+                    raise
+            await asyncio.sleep(attempts.pause)
+        connection.thawsafe = self.guard.opened(peer(connection), time.perf_counter() - began, asyncio.get_running_loop())
+        return connection
+
+    return judged
+
+
+def judged_release(release: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool class's `release` that notes what comes back."""
+
+    @functools.wraps(release)
+    async def noting(self: Any, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's
+        life: Life | None = getattr(connection, "thawsafe", None)  # None when it was released before
+        if life is not None:
+            (self.guard.failed if connection.is_closed() else self.guard.used)(life)
+        await release(self, connection, timeout=timeout)
+
+    return noting
+
+
+class Pool(_Pool):
+    """asyncpg's Pool with judged connections; made by `create_pool`."""
+
+    def __init__(self, configuration: Configuration, *arguments: Any, **options: Any) -> None:
+        self.guard = Guard("asyncpg", configuration)
+        self.thawsafe_silence = float("-inf")
+        super().__init__(*arguments, **options)
+
+    _acquire = judged_acquire(asyncpg.pool.Pool._acquire)
+    _get_new_connection = judged_new(asyncpg.pool.Pool._get_new_connection)
+    release = judged_release(asyncpg.pool.Pool.release)
+
+
+def create_pool(configuration: Configuration | None = None, dsn: str | None = None, **options: Any) -> Pool:
+    """Asyncpg's `create_pool` with judged connections: `await` it, or enter it with `async with`.
+
+    configuration: the limits; None for `thawsafe.detect()` with an idle age of 240 s. Everything else is asyncpg's, and goes before it. No
+    connection is opened before it is asked for, unless `min_size` is given.
+    """
+    configuration = configuration or detected()
+    ours: dict[str, Any] = {
+        "min_size": 0,
+        "max_size": max(whole(configuration.connections_per_host) or MOST_CONNECTIONS, options.get("min_size", 0)),
+        "max_queries": 50_000,  # asyncpg's own
+        "max_inactive_connection_lifetime": finite(configuration.idle_age) or 0,  # its word for no limit
+        "connection_class": asyncpg.Connection,
+        "record_class": asyncpg.Record,
+        "loop": None,
+        "timeout": finite(configuration.connect_timeout + configuration.tls_timeout),
+        "command_timeout": finite(configuration.request_timeout),
+    }
+    arguments = ours | options
+    arguments["connection_class"] = judged_class(arguments["connection_class"])
+    return Pool(configuration, dsn, **arguments)
+
+
+_patches = Patches()
+
+
+def install(configuration: Configuration) -> list[str]:
+    """Judge the connections of every pool of asyncpg that is made from now on. Says what it did; twice is once."""
+    if _patches:
+        return []
+    pool: Any = asyncpg.pool.Pool
+    make = pool.__init__
+
+    @functools.wraps(make)
+    def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807 - what it is
+        make(self, *args, **(options | {"connection_class": judged_class(options["connection_class"])}))
+
+    _patches.replace(pool, "guard", Guard("asyncpg", configuration))
+    _patches.replace(pool, "thawsafe_silence", float("-inf"))
+    _patches.replace(pool, "__init__", __init__)
+    _patches.replace(pool, "_acquire", judged_acquire(pool._acquire))
+    _patches.replace(pool, "_get_new_connection", judged_new(pool._get_new_connection))
+    _patches.replace(pool, "release", judged_release(pool.release))
+    return ["asyncpg: connections of pools are judged when they are acquired; after a freeze they answer `SELECT 1` first."]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()
