@@ -32,7 +32,8 @@ ARROWS: dict[str, dict[str, frozenset[str]]] = {
         "render": _RENDER_AND_BELOW - {"render"},
         "trials": _CONTROL_AND_BELOW | _RENDER_AND_BELOW | {"upstreams"},
         "cli": _CONTROL_AND_BELOW | _RENDER_AND_BELOW | {"trials", "upstreams"},
-        "testing": frozenset({"core", "sandbox.port", "story", "diagnose", "trials", "upstreams"}),
+        # A face, like `cli`, as far as the pytest plugin goes; its fakes stand at the sandbox's port.
+        "testing": _RENDER_AND_BELOW | {"sandbox.port", "project", "control", "trials", "upstreams"},
     },
     "thawsafe": {
         ROOT_MODULE: frozenset({"_core", "_runtime", "_install"}),

@@ -45,6 +45,8 @@ class Subject(ABC):
     """Many requests share one connection at the same time."""
     forks: bool = True
     """The client may be used in a child process after a fork: not with asyncio, whose loop is the parent's."""
+    crowds: bool = True
+    """The client bears fifty requests at the same time."""
     non_idempotent: bool = True
     """The protocol tells requests that must not be sent twice."""
 

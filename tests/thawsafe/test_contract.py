@@ -205,6 +205,7 @@ def test_with_a_limit_of_one_connection(world: World) -> None:
     assert all(world.server.seen[fate] == 1 for fate in FATES)
 
 
+@only(lambda subject: subject.crowds)
 @pytest.mark.parametrize("fate", FATES)
 def test_fifty_at_a_time_over_a_thaw(world: World, fate: Fate) -> None:
     client = world.client(IMPATIENT.replace(connections_per_host=50, connections=50, request_timeout=10.0))

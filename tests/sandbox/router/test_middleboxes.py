@@ -97,10 +97,10 @@ async def test_silence_drops_what_either_end_sends(shared_lab: Lab, listener: Li
 
 
 async def test_a_connection_that_is_used_is_not_forgotten(shared_lab: Lab, listener: Listener) -> None:
-    shared_lab.router.decide(conditions("rst", idle_s=0.5))
+    shared_lab.router.decide(conditions("rst", idle_s=0.8))
     pair = await listener.pair()
     for _ in range(6):
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.2)
         assert await served(pair) == b"answer"
     assert not [event for event in shared_lab.seen if isinstance(event, PathExpired)]
     await shared_lab.saw(PathExpired)
@@ -143,9 +143,10 @@ Met = bytes | type[BaseException]
 async def test_what_the_first_write_after_a_freeze_meets_on_a_path_that_died_in_it(
     shared_lab: Lab, listener: Listener, then: Then, fate: Fate, met: Met, taken: str | None
 ) -> None:
-    shared_lab.router.decide(conditions(then, fate))
+    shared_lab.router.decide(Conditions(fates=Fates(default=fate)))
     pairs = await listener.pairs(COUNT)
     await shared_lab.hold(NAME)
+    shared_lab.router.decide(conditions(then, fate))
     await shared_lab.saw(PathExpired, COUNT)
     await asyncio.sleep(0.05)
     assert {pair.state for pair in pairs} == {TCP_ESTABLISHED}, "nobody tells the frozen environment"
@@ -166,9 +167,10 @@ async def test_what_the_first_write_after_a_freeze_meets_on_a_path_that_died_in_
 
 
 async def test_with_fin_delivered_the_frozen_environments_kernel_is_told(shared_lab: Lab, listener: Listener) -> None:
-    shared_lab.router.decide(conditions("fin", "fin_delivered"))
+    shared_lab.router.decide(Conditions(fates=Fates(default="fin_delivered")))
     pairs = await listener.pairs(COUNT)
     await shared_lab.hold(NAME)
+    shared_lab.router.decide(conditions("fin", "fin_delivered"))
     await until(lambda: {pair.state for pair in pairs} == {TCP_CLOSE_WAIT})
     closed = await shared_lab.saw(ConnectionClosed, COUNT)
     assert {(event.by, event.frozen, event.reached) for event in closed} == {("middlebox", True, "at_once")}
@@ -176,10 +178,12 @@ async def test_with_fin_delivered_the_frozen_environments_kernel_is_told(shared_
 
 
 async def test_what_ends_first_counts(shared_lab: Lab, listener: Listener) -> None:
-    shared_lab.router.decide(conditions("rst", "survive"))
+    shared_lab.router.decide(Conditions(fates=Fates(default="survive")))
     early, late = await listener.pair(), await listener.pair()
     await shared_lab.hold(NAME)
     early.end("fin")
+    await shared_lab.saw(ConnectionClosed)
+    shared_lab.router.decide(conditions("rst", "survive"))
     await shared_lab.saw(PathExpired)
     late.end("fin")
     await asyncio.sleep(0.05)
@@ -190,7 +194,7 @@ async def test_what_ends_first_counts(shared_lab: Lab, listener: Listener) -> No
 
 
 async def test_what_a_peer_sends_to_a_frozen_environment_keeps_the_path(shared_lab: Lab, listener: Listener) -> None:
-    shared_lab.router.decide(conditions("rst", "survive", idle_s=0.5))
+    shared_lab.router.decide(conditions("rst", "survive", idle_s=0.8))
     pair = await listener.pair()
     await shared_lab.hold(NAME)
     for _ in range(5):

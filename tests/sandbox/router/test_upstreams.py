@@ -49,8 +49,8 @@ class LabWithUpstreams:
         self.lost: list[str] = []
         self.denied: list[tuple[str, str, str]] = []
         self.news = asyncio.Event()
-        self.upstreams = Upstreams(servers=parse(upstreams), program=COMMAND, on_event=self._tell, on_lost=self._lose)
-        self.process = UpstreamProcess(self.upstreams)
+        self.upstreams = Upstreams(servers=parse(upstreams), program=COMMAND, on_lost=self._lose)
+        self.process = UpstreamProcess(self.upstreams, self._tell)
         self.router = Router(
             self._lose, lambda *what: self.denied.append(what), self._see, hosts=self.upstreams.hosts, on_listening=self.process.hand_over
         )
@@ -312,7 +312,7 @@ async def test_servers_that_die_are_told_of_and_refuse(machine: Machine) -> None
 async def test_servers_that_cannot_start_say_why(machine: Machine) -> None:
     lab = LabWithUpstreams(machine, "a.local:80=http1")
     program = (sys.executable, "-c", 'import os; os.write(3, b\'{"event":"UpstreamsFailed","reason":"no luck"}\\n\')')
-    lab.process = UpstreamProcess(replace(lab.upstreams, program=program))
+    lab.process = UpstreamProcess(replace(lab.upstreams, program=program), lab._tell)
     lab.router._on_listening = lab.process.hand_over
     try:
         with pytest.raises(RouterError, match="the upstreams failed: no luck"):

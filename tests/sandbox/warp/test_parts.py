@@ -84,7 +84,7 @@ def _machine_clock(clock: int) -> int | None:
 def test_a_detour_adds_its_offset_to_clocks_and_to_nothing_else(function: bytes) -> None:
     entry, head = 64, 512
     image = bytes(entry) + function + bytes(head - entry - len(function))
-    code = vdso.detour(image, entry, head + 32, head)
+    code = vdso.detour(image, entry, head + 16, head)
     memory = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     memory[: len(image)] = image
@@ -93,8 +93,8 @@ def test_a_detour_adds_its_offset_to_clocks_and_to_nothing_else(function: bytes)
     assert call(time.CLOCK_MONOTONIC, result) == 0
     before = result[0] * 10**9 + result[1]
 
-    memory[head : head + 32 + len(code)] = vdso._head(GAP_NS) + code
-    memory[entry : entry + 5] = struct.pack("<Bi", 0xE9, head + 32 - (entry + 5))
+    memory[head : head + 16 + len(code)] = struct.pack("<QQ", 0, GAP_NS) + code
+    memory[entry : entry + 5] = struct.pack("<Bi", 0xE9, head + 16 - (entry + 5))
     for clock in (*range(12), 16, -6):
         result[:] = [0, 0]
         status = call(clock, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from frostline.core.middlebox import MIDDLEBOXES
-from frostline.trials.doctor.plan import GAPS_S, Cell, conditions, plan, spoken
+from frostline.trials.doctor.plan import GAPS_S, Cell, conditions, plan
 from tests.trials.doctor.examples import destination, healthy
 
 
@@ -60,7 +60,3 @@ def test_a_nat_gateway_forgets_while_both_ends_live() -> None:
     met = conditions(Cell(destination=None, happening="nat-gateway", gap_s=351.0), [destination()])
     assert met.fates.of(["redis.local"], 6379) == "survive"
     assert met.middleboxes.of(["redis.local"], 6379) == MIDDLEBOXES["nat-gateway"]
-
-
-def test_gaps_are_written_as_people_say_them() -> None:
-    assert [spoken(gap) for gap in (*GAPS_S, 0.5, 90.0)] == ["1s", "6s", "61s", "351s", "40m", "6h", "0.5s", "90s"]

@@ -15,11 +15,12 @@ import msgspec
 import yaml
 
 from .. import __version__
+from ..core.durations import spoken
 from ..project import Deployment, Project
 from ..render.page import page
 from ..story.reader import StoryError
 from ..trials.doctor.checkup import PATIENCE_S, Checkup, Question
-from ..trials.doctor.plan import GAPS_S, spoken
+from ..trials.doctor.plan import GAPS_S
 from ..trials.doctor.reports import as_annotations, as_json, as_junit, as_sarif
 from ..trials.doctor.verdict import EXIT_STATUS, Verdict
 from ..trials.recording import read_view

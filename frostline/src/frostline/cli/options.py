@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..core.durations import parse_duration
 from ..core.fates import FATES, Fates
 from ..core.fates import parse as parse_fates
 from ..core.middlebox import MIDDLEBOXES, Middleboxes
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 else:  # generic only in click's latest versions
     _Float = _Pair = click.ParamType
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-
 
 class Failure(click.ClickException):
     """Something that the user can mend, said in one line, with exit status 1."""
@@ -57,10 +55,10 @@ class Duration(_Float):
         """Parse it."""
         if isinstance(value, int | float):
             return float(value)
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|)", str(value).strip())
-        if found is None:
+        seconds = parse_duration(str(value))
+        if seconds is None:
             self.fail(f"{value!r} is not a duration. Write 250ms, 3s, 40m or 2h.", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
+        return seconds
 
 
 class Pair(_Pair):

@@ -167,9 +167,7 @@ class NetworkEvent(SandboxEvent, frozen=True, kw_only=True):
 
 
 class ConditionsChanged(NetworkEvent, frozen=True, kw_only=True):
-    """Somebody chose other fates or middleboxes while functions run. A freeze that has begun ends as it was to where a connection's end has fallen
-    into it already, and where `fin_delivered` was or is its fate.
-    """
+    """Somebody chose other fates or middleboxes while functions run. A connection whose end has fallen into a freeze keeps the fate it has met."""
 
     environment: str = ""
     """The one that they are for; nothing where they are for all that have none of their own."""

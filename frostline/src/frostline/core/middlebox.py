@@ -14,13 +14,13 @@ ends with FIN is a proxy: probes end at it and count for nothing (AWS, "Configur
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, cast, get_args
 
 from msgspec import Struct
 
 from .destinations import parse_destination, rule_for, written
+from .durations import parse_duration
 
 Then = Literal["rst", "fin", "silence"]
 THENS: tuple[str, ...] = get_args(Then)
@@ -28,8 +28,6 @@ THENS: tuple[str, ...] = get_args(Then)
 NO_MIDDLEBOX = "none"
 """What a user writes where a destination has none, and others have."""
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
-_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h|)")
 _SHORTEST_S, _LONGEST_S = 0.001, 86_400.0 * 365
 
 
@@ -128,8 +126,7 @@ def _by_numbers(text: str) -> Middlebox:
         raise ValueError(f"{text!r} is not a middlebox. Write idle=SECONDS,then=rst, or {', '.join(MIDDLEBOXES)}.")
     if settings["then"] not in THENS:
         raise ValueError(f"{settings['then']!r} is not what a middlebox does. There are {', '.join(THENS[:-1])} and {THENS[-1]}.")
-    found = _DURATION.fullmatch(settings["idle"])
-    idle_s = round(float(found[1]) * _UNITS[found[2]], 3) if found is not None else 0.0
+    idle_s = round(parse_duration(settings["idle"]) or 0.0, 3)
     if not _SHORTEST_S <= idle_s <= _LONGEST_S:
         raise ValueError(
             f"{settings['idle']!r} is not a time from 1 ms to a year. Write idle=30, idle=250ms or idle=6m; a number alone is seconds."

@@ -6,13 +6,14 @@ away. Here is what one is, how a user writes it, and what it tells. What runs th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Literal, cast, get_args
 
 from msgspec import Struct
 
 from .destinations import parse_destination
+from .durations import parse_duration
+from .events import NetworkEvent
 
 Protocol = Literal["http1", "http2", "grpc", "echo", "host"]
 PROTOCOLS: tuple[str, ...] = get_args(Protocol)
@@ -32,8 +33,6 @@ _DEFAULT_PORTS = {"grpc": 443, "echo": 7}
 """gRPC's resolvers take 443 where no port is given, TLS or not; 7 is RFC 862's."""
 
 _MACHINE = ("localhost", "host.frostline.internal", "host.docker.internal")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "": 1.0}
 _MAX_RTT_S = 10.0
 
 
@@ -66,10 +65,10 @@ class Upstream(Struct, frozen=True, kw_only=True):
         return f"{self.host}:{self.port}"
 
 
-class UpstreamEvent(Struct, frozen=True, kw_only=True, tag_field="event", tag=True):
-    """Base of what an upstream tells. `at` is in epoch seconds, at the server's end of the path."""
+class UpstreamEvent(NetworkEvent, frozen=True, kw_only=True):
+    """Base of what an upstream tells. `at` is in epoch seconds, at the server's end of the path; whose connection it was, a server does not know."""
 
-    at: float
+    environment: str = ""
     upstream: str
     """`Upstream.name`."""
 
@@ -270,8 +269,7 @@ def _close(protocol: Protocol, text: str) -> Close:
 
 
 def _duration(text: str, option: str, alternative: str) -> float:
-    matched = _DURATION.fullmatch(text)
-    seconds = float(matched[1]) * _UNITS[matched[2]] if matched is not None else 0.0
+    seconds = parse_duration(text) or 0.0
     if not 0 < seconds < float("inf"):
         raise ValueError(f"{option!r}: {text!r} is not a time above zero. Write 250ms, 3s, 40m{alternative}; a number alone is seconds.")
     return seconds

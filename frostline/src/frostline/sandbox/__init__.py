@@ -8,6 +8,7 @@
 - `guard`, `channel`: the warden seen from here, and the line to it.
 - `warden`: the process that makes environments, and removes them even if Frostline is killed.
 - `router`: the environments' way out.
+- `warp`: moving the clocks of frozen environments on.
 
 ::
 

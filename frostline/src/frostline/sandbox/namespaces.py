@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from msgspec import structs
 
 from ..core.conditions import Conditions
-from ..core.events import AnyNetworkEvent, EnvironmentStartFailed, SandboxEvent
+from ..core.events import EnvironmentStartFailed, NetworkEvent, SandboxEvent
 from ..core.fates import Fates
 from ..core.middlebox import Middleboxes
 from . import cgroups, trust
@@ -138,7 +138,7 @@ class NamespaceSandbox(CagedSandbox):
         if not self._egress:
             return "they were not to"
         upstreams = self._upstreams or Upstreams(servers=(), program=())
-        servers = UpstreamProcess(upstreams)
+        servers = UpstreamProcess(upstreams, self._seen)
         router = Router(
             self._router_lost,
             self._denied,
@@ -189,7 +189,7 @@ class NamespaceSandbox(CagedSandbox):
     def _denied(self, environment: str, destination: str, reason: str) -> None:
         self.on_note(environment, f"a connection to {destination} was refused: {reason}")
 
-    def _seen(self, event: AnyNetworkEvent) -> None:
+    def _seen(self, event: NetworkEvent) -> None:
         self.report(event)
 
     def _request(self, blueprint: Blueprint, run: RunDirectory) -> Message:

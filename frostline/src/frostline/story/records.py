@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from ..core import effects, events
+from ..core import effects, events, upstream
 from ..core.payload import Payload
 
 SCHEMA = 1
@@ -64,6 +64,7 @@ def _union(base: type[Struct]) -> Any:
     return reduce(operator.or_, _concrete(base))
 
 
+assert issubclass(upstream.UpstreamEvent, events.Event)  # imported, so its kinds are among those below
 AnyEvent: Any = _union(events.Event)
 AnyEffect: Any = _union(effects.Effect)
 

@@ -1,7 +1,7 @@
 """A story put together: who lived when, which invocation ran where, and what became of every connection.
 
 `diagnose` and `render` read this and not lines. Nothing is judged here: what a line says is put where it belongs, and what a story does not say
-(it was cut off, or the recording left things out) stays None. All times are epoch seconds on the story's own clock.
+(it was cut off, or the recording left things out) stays None. All times are epoch seconds, as the environments lived them (see `lived`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..core.events import (
     ConnectionRefused,
     ConnectionsUnrecorded,
     ConnectionTraffic,
+    EnvironmentWarped,
     Event,
     FirstWriteAnswered,
     FunctionDeployed,
@@ -35,6 +36,7 @@ from ..core.events import (
 from ..core.function import Function
 from .function_error import error_of
 from .grpc_trace import GrpcTrace, read_trace
+from .lived import as_lived
 from .records import Header, Line
 
 InvocationOutcome = Literal["succeeded", "failed", "throttled", "unavailable", "unfinished"]
@@ -225,7 +227,7 @@ class Timeline(Struct):
 def timeline(header: Header, lines: Iterable[Line]) -> Timeline:
     """Put a story together. Lines that speak of what was never introduced (a beginning that is missing) are passed over."""
     builder = _Builder(header)
-    for line in lines:
+    for line in as_lived(lines):
         builder.take(line)
     return builder.finish()
 
@@ -237,6 +239,8 @@ class _Builder:
         self.made = Timeline(header, header.started_at, header.started_at)
         self._state: dict[str, Phase] = {}
         """Environments' present states: phases without an end yet."""
+        self._ahead: dict[str, float] = {}
+        """By how much environments' clocks were moved: an invocation arrives before it is known whose it will be."""
 
     def take(self, line: Line) -> None:
         made = self.made
@@ -281,6 +285,8 @@ class _Builder:
             ):
                 if (found := made.invocations.get(request_id)) is not None and found.responded is None:
                     found.responded = at
+            case EnvironmentWarped(environment=environment, ahead_s=ahead):
+                self._ahead[environment] = ahead
             case ProcessExited(environment=environment) if environment in made.environments:
                 made.environments[environment].exits.append((at, event))
             case _:
@@ -316,6 +322,7 @@ class _Builder:
         if invocation is None:
             return
         invocation.environment, invocation.started = life.id, at
+        invocation.arrived += self._ahead.get(life.id, 0.0)
         invocation.first = not life.invocations
         life.invocations.append(invocation)
         if life.freezes and life.freezes[-1].thawed and life.freezes[-1].after is None:

@@ -20,10 +20,11 @@ GRPC_ENABLE_FORK_SUPPORT is set (grpc/grpc: doc/fork_support.md); nor does a cha
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration, NoKeepalive
 from .._core.limits import finite
@@ -32,7 +33,7 @@ from .._runtime.detection import detect
 from .._runtime.guard import Guard, Life
 from ._clients import Patches, known
 
-__all__ = ["Channel", "insecure_channel", "install", "options", "secure_channel", "uninstall"]
+__all__ = ["Channel", "arguments", "insecure_channel", "install", "secure_channel", "uninstall"]
 
 DISTRIBUTION, MODULE = "grpcio", "grpc"
 VERSIONS = ("1.60", "2")
@@ -46,10 +47,17 @@ LEAST_PING = 300.0
 FIRST_BACKOFF = 0.1
 """Seconds until connecting is tried again, which grows; grpcio's own 1 s is for servers that are overrun."""
 
+SETTLE = 0.001
+"""Seconds for grpcio's threads to read what the kernel has, when a channel was not used just now. They take a fifth of it (measured)."""
+
+_OK = grpc.StatusCode.OK
+_SAY_NOTHING = (None, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+"""How an RPC can end that no server answered."""
+
 Options = Sequence[tuple[str, Any]]
 
 
-def options(configuration: Configuration, given: Options | None = None) -> list[tuple[str, Any]]:
+def arguments(configuration: Configuration, given: Options | None = None) -> list[tuple[str, Any]]:
     """A configuration as arguments of a channel; what was given goes before it.
 
     Idle channels let go of their connection after `idle_age`. Pings are sent while an RPC is under way, and never more often than a server
@@ -104,56 +112,283 @@ class Lines:
         self._target = target
         self._make = make
         self._lock = threading.RLock()
-        self.line = Line(make())
+        self._line: Line | None = None
         self._left: list[Line] = []
+        self.listeners: list[Callable[[grpc.ChannelConnectivity], None]] = []
+
+    def line(self) -> Line:
+        """The channel for the next RPC."""
+        with self._lock:
+            if self._line is None:
+                self._line = Line(self._make())
+            return self._line
 
     def begin(self) -> tuple[Line, int]:
-        """The channel for an RPC that begins now, and how many answers it had before."""
+        """The channel for an RPC that begins now, and how many answers it has had."""
         with self._lock:
-            line = self.line
-            life = line.life
-            if life is None:
-                life = line.life = self.guard.opened(self._target)
-            elif line.silent or not (self.guard.fresh(life) or (self._busy_guard if line.busy else self.guard).usable(life, _unknown)):
-                line = self.renew()
+            line = self._line or self.line()
+            if self._left:
+                self._close_left()
+            life = line.life or self.connects()
+            if line.silent or not (self.guard.fresh(life) or self._usable(line, life)):
+                line = self._renew(line)
             line.busy += 1
             return line, line.answers
 
-    def renew(self) -> Line:
-        """Another channel from now on."""
-        self._left.append(self.line)
-        self.line = line = Line(self._make())
-        line.life = self.guard.opened(self._target)
-        self.close_left()
+    def _usable(self, line: Line, life: Life) -> bool:
+        return (self._busy_guard if line.busy else self.guard).usable(life, _settled)
+
+    def connects(self) -> Life:
+        """The channel for the next RPC begins to connect, unless it has."""
+        line = self.line()
+        line.life = line.life or self.guard.opened(self._target)
+        return line.life
+
+    def _renew(self, old: Line) -> Line:
+        self._line = None
+        line = self.line()
+        self.connects()
+        for listener in self.listeners:
+            old.channel.unsubscribe(listener)
+            line.channel.subscribe(listener)
+        self._left.append(old)
+        self._close_left()
         return line
 
     def end(self, line: Line, before: int, code: grpc.StatusCode | None) -> None:
-        """An RPC ended with this status."""
+        """An RPC ended with this status; None: it never began, or its status is not known."""
         with self._lock:
             line.busy -= 1
             assert line.life is not None  # it began
-            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                line.silent = line.answers == before
-            elif code is grpc.StatusCode.UNAVAILABLE:
-                self.guard.failed(line.life)
-            elif code is not grpc.StatusCode.CANCELLED:
+            if code is _OK or code not in _SAY_NOTHING:
                 line.answers += 1
                 line.silent = False
                 self.guard.used(line.life)
+            elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                line.silent = line.answers == before
+            elif code is grpc.StatusCode.UNAVAILABLE:
+                self.guard.failed(line.life)
 
-    def close_left(self) -> None:
+    def _close_left(self) -> None:
         """Close channels whose RPCs have ended. Not when they end: grpcio's own thread says so, which cannot wait for itself."""
+        for line in [line for line in self._left if not line.busy]:
+            self._left.remove(line)
+            self.close_channel(line.channel)
+
+    def close_channel(self, channel: Any) -> None:
+        """Close one of grpcio's channels."""
+        channel.close()
+
+    def all(self) -> list[Any]:
+        """Grpcio's channels."""
         with self._lock:
-            idle = [line for line in self._left if not line.busy]
-            self._left = [line for line in self._left if line.busy]
-        for line in idle:
-            line.channel.close()
-
-    def all(self) -> list[Line]:
-        with self._lock:
-            return [self.line, *self._left]
+            return [line.channel for line in (self.line(), *self._left)]
 
 
-def _unknown() -> bool:
-    """No free check: what has arrived on a connection, grpcio's threads know and do not tell. They reconnect by themselves."""
+def _settled() -> bool:
+    """In place of a free check. What has arrived on a connection is known to grpcio's threads, which do not tell, but reconnect by
+    themselves: here they get the time to read it, as the loop turns for asyncio.
+    """
+    time.sleep(SETTLE)
     return False
+
+
+class _Method:
+    """An RPC method: grpcio's own callable, made once for each channel, and what is done before and after a call of it."""
+
+    def __init__(self, lines: Lines, make: Callable[[Any], Any], default_timeout: float | None) -> None:
+        self._lines = lines
+        self._make = make
+        self._default_timeout = default_timeout
+        self._made: tuple[Line | None, Any] = (None, None)
+
+    def _on(self, line: Line) -> Any:
+        """Grpcio's callable on this channel."""
+        made_for, method = self._made
+        if made_for is not line:
+            method = self._make(line.channel)
+            self._made = (line, method)
+        return method
+
+    def _start(self, way: str, request: Any, timeout: float | None, options: dict[str, Any]) -> Any:
+        """A call that goes on after it was made."""
+        lines = self._lines
+        line, before = lines.begin()
+        timeout = within_time_left(self._default_timeout if timeout is None else timeout)
+        try:
+            call = getattr(self._on(line), way)(request, timeout=timeout, **options)
+        except BaseException:
+            lines.end(line, before, None)
+            raise
+
+        def ended() -> None:
+            lines.end(line, before, call.code())
+
+        if not call.add_callback(ended):
+            ended()
+        return call
+
+
+class _ToOne(_Method):
+    """Methods with one answer."""
+
+    def __call__(self, request: Any, timeout: float | None = None, **options: Any) -> Any:
+        line, before = self._lines.begin()
+        code = None
+        try:
+            answer = self._on(line)(request, within_time_left(self._default_timeout if timeout is None else timeout), **options)
+            code = _OK
+        except grpc.RpcError as error:
+            code = error.code()
+            raise
+        finally:
+            self._lines.end(line, before, code)
+        return answer
+
+    def with_call(self, request: Any, timeout: float | None = None, **options: Any) -> Any:
+        line, before = self._lines.begin()
+        code = None
+        try:
+            answer = self._on(line).with_call(request, within_time_left(self._default_timeout if timeout is None else timeout), **options)
+            code = _OK
+        except grpc.RpcError as error:
+            code = error.code()
+            raise
+        finally:
+            self._lines.end(line, before, code)
+        return answer
+
+    def future(self, request: Any, timeout: float | None = None, **options: Any) -> Any:
+        return self._start("future", request, timeout, options)
+
+
+class _ToMany(_Method):
+    """Methods with a stream of answers."""
+
+    def __call__(self, request: Any, timeout: float | None = None, **options: Any) -> Any:
+        return self._start("__call__", request, timeout, options)
+
+
+class _UnaryUnary(_ToOne, grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]
+    pass
+
+
+class _UnaryStream(_ToMany, grpc.UnaryStreamMultiCallable):  # type: ignore[misc]
+    pass
+
+
+class _StreamUnary(_ToOne, grpc.StreamUnaryMultiCallable):  # type: ignore[misc]
+    pass
+
+
+class _StreamStream(_ToMany, grpc.StreamStreamMultiCallable):  # type: ignore[misc]
+    pass
+
+
+class Channel(grpc.Channel):  # type: ignore[misc]
+    """A channel whose RPCs begin on a connection that can be trusted; made by `insecure_channel` and `secure_channel`.
+
+    make: makes one of grpcio's channels. default_timeout: seconds for an RPC with one answer that names no timeout; None for none.
+    """
+
+    def __init__(self, configuration: Configuration, target: str, make: Callable[[], grpc.Channel], default_timeout: float | None) -> None:
+        self._lines = Lines(configuration, target, make)
+        self._lines.line()  # so that wrong arguments are told at once
+        self.guard = self._lines.guard
+        self._default_timeout = default_timeout
+
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> grpc.UnaryUnaryMultiCallable:
+        return _UnaryUnary(self._lines, lambda channel: channel.unary_unary(method, *args, **kwargs), self._default_timeout)
+
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> grpc.UnaryStreamMultiCallable:
+        return _UnaryStream(self._lines, lambda channel: channel.unary_stream(method, *args, **kwargs), None)
+
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> grpc.StreamUnaryMultiCallable:
+        return _StreamUnary(self._lines, lambda channel: channel.stream_unary(method, *args, **kwargs), self._default_timeout)
+
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> grpc.StreamStreamMultiCallable:
+        return _StreamStream(self._lines, lambda channel: channel.stream_stream(method, *args, **kwargs), None)
+
+    def subscribe(self, callback: Callable[[grpc.ChannelConnectivity], None], try_to_connect: bool | None = False) -> None:
+        """Tell `callback` the state of the connection that the next RPC will have."""
+        self._lines.listeners.append(callback)
+        if try_to_connect:
+            self._lines.connects()
+        self._lines.line().channel.subscribe(callback, try_to_connect)
+
+    def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
+        """No more."""
+        self._lines.listeners = [listener for listener in self._lines.listeners if listener is not callback]
+        self._lines.line().channel.unsubscribe(callback)
+
+    def close(self) -> None:
+        """End every RPC and every connection, as grpcio does."""
+        for channel in self._lines.all():
+            channel.close()
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+_insecure_channel, _secure_channel = grpc.insecure_channel, grpc.secure_channel
+
+
+def insecure_channel(
+    target: str, options: Options | None = None, compression: grpc.Compression | None = None, *, configuration: Configuration | None = None
+) -> Channel:
+    """Grpcio's `insecure_channel`, judged.
+
+    configuration: the limits; None for `thawsafe.detect()`. Everything else is grpcio's, and goes before it.
+    """
+    chosen = configuration or detect()
+    given = arguments(chosen, options)
+    return Channel(chosen, target, lambda: _insecure_channel(target, given, compression), finite(chosen.request_timeout))
+
+
+def secure_channel(
+    target: str,
+    credentials: grpc.ChannelCredentials,
+    options: Options | None = None,
+    compression: grpc.Compression | None = None,
+    *,
+    configuration: Configuration | None = None,
+) -> Channel:
+    """Grpcio's `secure_channel`, judged; see `insecure_channel`."""
+    chosen = configuration or detect()
+    given = arguments(chosen, options)
+    return Channel(chosen, target, lambda: _secure_channel(target, credentials, given, compression), finite(chosen.request_timeout))
+
+
+_patches = Patches()
+
+
+def install(configuration: Configuration) -> list[str]:
+    """Judge every channel that `grpc` and `grpc.aio` make from now on. Says what it did; twice is once."""
+    from . import grpc_aio
+
+    if _patches:
+        return []
+
+    def insecure(target: str, options: Options | None = None, compression: Any = None) -> Channel:
+        given = arguments(configuration, options)
+        return Channel(configuration, target, lambda: _insecure_channel(target, given, compression), None)
+
+    def secure(target: str, credentials: Any, options: Options | None = None, compression: Any = None) -> Channel:
+        given = arguments(configuration, options)
+        return Channel(configuration, target, lambda: _secure_channel(target, credentials, given, compression), None)
+
+    _patches.replace(grpc, "insecure_channel", insecure)
+    _patches.replace(grpc, "secure_channel", secure)
+    grpc_aio.patch(_patches, configuration)
+    return [
+        "grpc: channels, sync and asyncio, are judged when an RPC begins; after a freeze it begins on a new connection.",
+        "grpc: an RPC without a timeout gets the time that is left of the invocation.",
+    ]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()

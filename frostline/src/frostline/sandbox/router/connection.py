@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -20,12 +19,9 @@ from .idle import Idle
 from .policy import DestinationDenied
 from .record import Record
 from .relay import How, Relay, Side
-from .resets import NOTHING, Flow, attach_filter
+from .resets import NOTHING, Flow, attach_filter, deafen
 from .terms import End, Endpoint, Household, Services, Thaw
 from .traffic import Traffic
-
-PASSES = 16
-"""Buffers that are moved in one go when a freeze begins; what is more goes on in the event loop's next turn."""
 
 MAX_LOST = 4096
 """Lost connections, of all environments, whose first write is waited for."""
@@ -160,7 +156,7 @@ class Connection:
             return
         way = self.relay.inward
         if came and not way.ended and not way.clogged:
-            _pass_on(way.readable)
+            way.pass_on()
         self._held.begin()
 
     def drained(self, *, came: bool) -> bool:
@@ -170,7 +166,7 @@ class Connection:
         way = self.relay.outward
         if way.ended:
             return True
-        return not way.clogged and (not came or _pass_on(way.readable)) and not way.clogged
+        return not way.clogged and (not came or way.pass_on()) and not way.clogged
 
     def hold_outward(self) -> None:
         """What the environment's kernel still sends stays in the router."""
@@ -257,31 +253,31 @@ class Connection:
         peer_s = None if limit is None else limit.idle_s - self._idle.seconds()
         self._idle.pass_time(seconds)
         if limit is not None and peer_s is not None and peer_s <= min(seconds, seconds if path_s is None else path_s):
-            self._peer_gave_up(self.relay, limit.how)
+            self._peer_gave_up(self.relay, limit.how, self._services.now() + max(peer_s, 0.0))
         elif path_s is not None and path_s <= seconds:
-            self._idle.expire()
+            self._idle.expire(max(path_s, 0.0))
 
-    def _peer_gave_up(self, relay: Relay, how: How) -> None:
+    def _peer_gave_up(self, relay: Relay, how: How, at: float) -> None:
         """As if it had ended the connection for being idle; the real server sees it ended by us."""
         if how == "fin":
             with suppress(OSError):  # it has ended it just now
                 relay.outer.shutdown(socket.SHUT_RDWR)
         if relay.inward.held and self._held is not None:
-            self._held.peer_ended(how)
+            self._held.ends(End("peer", how, at))
         elif how == "rst":
             relay.failed("peer")
 
-    def _expired(self, middlebox: Middlebox) -> None:
+    def _expired(self, middlebox: Middlebox, at: float) -> None:
         """Nothing has gone over it for longer than what is on its path remembers."""
         assert self.relay is not None and self._held is not None
-        self._record.expired(middlebox)
+        self._record.expired(middlebox, at)
         if middlebox.then != "fin":
-            _deafen(self.relay.outer)
+            deafen(self.relay.outer)
         if self.relay.inward.held:
             if middlebox.then == "fin":
                 with suppress(OSError):  # the peer has ended it just now
                     self.relay.outer.shutdown(socket.SHUT_WR)
-            self._held.ends(End("middlebox", middlebox.then, self._services.now()))
+            self._held.ends(End("middlebox", middlebox.then, at))
         else:
             self._path_died(middlebox.then)
 
@@ -323,7 +319,7 @@ class Connection:
         if self._idle is not None:
             self._idle.close()
         if self.relay is not None:
-            _deafen(self.relay.outer)
+            deafen(self.relay.outer)
             self.relay.outward.detach()
             self.relay.inward.detach()
         else:
@@ -397,16 +393,3 @@ class Connection:
             self._refuse()
         else:
             self._dial.cancel()
-
-
-def _deafen(outer: socket.socket) -> None:
-    """Let the peer's packets go unanswered. Some kernels keep filters from ordinary users: what the peer sends is acknowledged then, and still
-    read by nobody.
-    """
-    with suppress(OSError):
-        attach_filter(outer, NOTHING)
-
-
-def _pass_on(readable: Callable[[], bool]) -> bool:
-    """Move what there is, within bounds; whether that was all."""
-    return any(not readable() for _ in range(PASSES))

@@ -29,9 +29,9 @@ TICKS_S = 0.02
 
 
 class Idle:
-    """One connection's. `on_expired(middlebox)` is called once, when the path has been idle for too long."""
+    """One connection's. `on_expired(middlebox, at)` is called once, when the path has been idle for too long."""
 
-    def __init__(self, relay: Relay, now: Callable[[], float], on_expired: Callable[[Middlebox], None]) -> None:
+    def __init__(self, relay: Relay, now: Callable[[], float], on_expired: Callable[[Middlebox, float], None]) -> None:
         self._relay = relay
         self._now = now
         self._on_expired = on_expired
@@ -73,12 +73,12 @@ class Idle:
         self._passed_s = seconds + (self._passed_s if self.last() <= self._passed_at else 0.0)
         self._passed_at = self._now()
 
-    def expire(self) -> None:
-        """The path is forgotten."""
+    def expire(self, after_s: float = 0.0) -> None:
+        """The path is forgotten; with time that was made to pass, when it would have been, in seconds from now."""
         middlebox = self._middlebox
         self.close()
         if middlebox is not None:
-            self._on_expired(middlebox)
+            self._on_expired(middlebox, self._now() + after_s)
 
     def close(self) -> None:
         """The path does not matter any more."""

@@ -61,13 +61,13 @@ class Record:
             )
         )
 
-    def expired(self, middlebox: Middlebox) -> None:
+    def expired(self, middlebox: Middlebox, at: float) -> None:
         """The path forgot it."""
         self._services.tell(
             PathExpired(
                 self._environment,
                 connection=self._connection,
-                at=self._services.now(),
+                at=at,
                 middlebox=middlebox.name,
                 idle_s=middlebox.idle_s,
                 then=middlebox.then,

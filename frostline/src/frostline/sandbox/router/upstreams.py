@@ -32,8 +32,6 @@ class Upstreams:
     servers: tuple[Upstream, ...]
     program: tuple[str, ...]
     """The command that serves them; see the package `frostline.upstreams`, which the sandbox does not know."""
-    on_event: Callable[[AnyUpstreamEvent], None] = lambda _: None
-    """Told what they see, in order."""
     on_lost: Callable[[str], None] = lambda _: None
     """Told in a sentence, once, when they ended without being asked to."""
 
@@ -46,8 +44,10 @@ class Upstreams:
 class UpstreamProcess:
     """The process. Everything is called in the event loop's thread."""
 
-    def __init__(self, upstreams: Upstreams) -> None:
+    def __init__(self, upstreams: Upstreams, on_event: Callable[[AnyUpstreamEvent], None] = lambda _: None) -> None:
+        """`on_event` is told what they see, in order."""
         self._upstreams = upstreams
+        self._on_event = on_event
         self._served = tuple(upstream for upstream in by_host(upstreams.servers) if upstream.machine_port is None)
         self._control: socket.socket | None = None
         self._pid: int | None = None
@@ -111,7 +111,7 @@ class UpstreamProcess:
                     case UpstreamsFailed(reason=said):
                         reason = f"the upstreams failed: {said}"
                     case event:
-                        self._upstreams.on_event(event)
+                        self._on_event(event)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             reason = f"what the upstreams said was not understood: {error}"
         finally:

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 
 from .elf import EM_X86_64, Elf
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 SHIM = "/etc/frostline/warp.so"
 """Where an environment's processes see the shim."""
+
+
+STAND_LIMIT_S = 2.0
+"""How long a frozen thread may take to be found asleep: it needs a processor once, which others may keep busy."""
+
+
+class Thread:
+    """A thread that stands still: proc_pid_syscall(5)."""
+
+    __slots__ = ("arguments", "call", "number", "place")
+
+    def __init__(self, number: int, words: Sequence[str]) -> None:
+        self.number = number
+        self.call = int(words[0])
+        """The system call that it is in; -1 for none."""
+        self.arguments = [int(word, 16) for word in words[1:-2]]
+        self.place = int(words[-1], 16)
+        """Where it goes on."""
 
 
 class Process:
@@ -47,16 +71,26 @@ class Process:
         if os.pwrite(self._memory, data, address) != len(data):
             raise OSError(f"only a part could be written into the memory of process {self.pid}")
 
-    def places(self) -> list[int]:
-        """Where each of its threads goes on."""
-        found = []
-        for thread in os.listdir(f"/proc/{self.pid}/task"):
+    def threads(self) -> Iterator[Thread]:
+        """Each of them, as it stands. Raises OSError when one does not come to stand still."""
+        for name in os.listdir(f"/proc/{self.pid}/task"):
             try:
-                with open(f"/proc/{self.pid}/task/{thread}/syscall") as file:
-                    found.append(int(file.read().split()[-1], 16))
-            except (FileNotFoundError, ProcessLookupError, ValueError):
+                yield self._thread(int(name))
+            except (FileNotFoundError, ProcessLookupError):  # it is dead
                 continue
-        return found
+
+    def _thread(self, number: int) -> Thread:
+        limit = time.monotonic() + STAND_LIMIT_S
+        while True:
+            with open(f"/proc/{self.pid}/task/{number}/syscall") as file:
+                words = file.read().split()
+            if words != ["running"]:
+                return Thread(number, words)
+            # The kernel counts a thread as frozen that was woken for a moment, by a thaw that was followed by a freeze at once, and has yet to get a processor
+            # to find that out.
+            if time.monotonic() > limit:
+                raise OSError(errno.ETIMEDOUT, f"thread {number} did not come to stand still within {STAND_LIMIT_S:g} s")
+            time.sleep(0.0002)
 
     def is_go(self) -> bool:
         """Whether the Go compiler made it: Go writes how a program was built into a section, also in stripped ones (debug/buildinfo)."""

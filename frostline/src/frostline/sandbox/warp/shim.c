@@ -53,8 +53,7 @@
 struct clock_file {
     uint64_t magic;
     uint64_t generation; /* how often the offset was moved */
-    int64_t seconds;     /* the offset; nanoseconds in [0, 1e9) */
-    int64_t nanoseconds;
+    int64_t ahead;       /* nanoseconds */
 };
 
 static const struct clock_file standing; /* where there is no clock file: nothing ever moves */
@@ -148,8 +147,8 @@ static inline int is_zero(const struct timespec *t) { return t->tv_sec == 0 && t
 PUBLIC int clock_gettime(clockid_t id, struct timespec *now) {
     int result = LIBC(clock_gettime)(id, now);
     if (result == 0 && moves(id) && !frostline_clocks_move_outside) {
-        const volatile struct clock_file *clock = clock_file();
-        *now = sum(*now, clock->seconds, clock->nanoseconds);
+        int64_t ahead = clock_file()->ahead;
+        *now = sum(*now, ahead / SECOND, ahead % SECOND);
     }
     return result;
 }
@@ -186,8 +185,7 @@ PUBLIC int timespec_get(struct timespec *now, int base) {
 }
 
 PUBLIC clock_t times(struct tms *used) {
-    const volatile struct clock_file *clock = clock_file();
-    return LIBC(times)(used) + clock->seconds * sysconf(_SC_CLK_TCK);
+    return LIBC(times)(used) + clock_file()->ahead / (SECOND / sysconf(_SC_CLK_TCK));
 }
 
 /* ---- What is left of a wait -------------------------------------------------------------------------------------------------------------- */
@@ -226,8 +224,8 @@ static struct timespec unmoved(struct timespec moved) {
         struct timespec ahead = sum(here, -machine.tv_sec, -machine.tv_nsec);
         at = sum(moved, -ahead.tv_sec, -ahead.tv_nsec);
     } else {
-        const volatile struct clock_file *clock = clock_file();
-        at = sum(moved, -clock->seconds, -clock->nanoseconds);
+        int64_t ahead = clock_file()->ahead;
+        at = sum(moved, -(ahead / SECOND), -(ahead % SECOND));
     }
     return at.tv_sec < 0 ? (struct timespec){0, 0} : at;
 }

@@ -7,16 +7,13 @@ as libc reads it again. epoll_wait needs neither: a freeze ends it with EINTR by
 
 from __future__ import annotations
 
-import os
 import struct
 
 from . import trace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .programs import Process
+    from .programs import Process, Thread
 
 # The calls of x86-64 that wait for a time, and which argument is their limit; -1: all of them.
 _LIMITED_BY = {7: 2, 271: 2, 23: 4, 270: 4, 35: -1, 230: -1}  # poll, ppoll, select, pselect6, nanosleep, clock_nanosleep
@@ -38,10 +35,10 @@ _SECOND = 1_000_000_000
 def move_waits(process: Process, gap_ns: int) -> int:
     """Have the waits of a frozen process be reckoned anew; how many. Raises OSError, with the others done all the same."""
     moved, failed = 0, None
-    for thread, call, arguments in _calls(process.pid):
+    for thread in process.threads():
         try:
-            moved += _move(process, thread, call, arguments, gap_ns)
-        except (FileNotFoundError, ProcessLookupError):  # it is dead
+            moved += _move(process, thread, gap_ns)
+        except ProcessLookupError:  # it is dead
             continue
         except OSError as error:
             failed = error
@@ -50,34 +47,23 @@ def move_waits(process: Process, gap_ns: int) -> int:
     return moved
 
 
-def _calls(pid: int) -> Iterator[tuple[int, int, list[int]]]:
-    """Each thread that is in a system call, with the call's number and arguments: proc_pid_syscall(5)."""
-    for name in os.listdir(f"/proc/{pid}/task"):
-        try:
-            with open(f"/proc/{pid}/task/{name}/syscall") as file:
-                words = file.read().split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if len(words) == 9 and words[0] != "-1":
-            yield int(name), int(words[0]), [int(word, 16) for word in words[1:7]]
-
-
-def _move(process: Process, thread: int, call: int, arguments: list[int], gap_ns: int) -> bool:
+def _move(process: Process, thread: Thread, gap_ns: int) -> bool:
+    call, arguments = thread.call, thread.arguments
     if call == _FUTEX:
         command = arguments[1] & _COMMAND
         if arguments[3] == 0 or (command != _FUTEX_WAIT and command not in _ABSOLUTE):
             return False
         if command in _ABSOLUTE and not _move_deadline(process, arguments[3], gap_ns):
             return False  # libc's own, on the machine's clock
-        return command in _RESTARTED_ANEW or trace.interrupt_call(thread, process.read)
+        return command in _RESTARTED_ANEW or trace.interrupt_call(thread.number, process.read)
     if call == _RESTART:
         # A wait that an earlier freeze interrupted: which one it was is not told. If a futex, its deadline is where it was.
         _move_deadline(process, arguments[3], gap_ns)
-        return trace.interrupt_call(thread, process.read)
+        return trace.interrupt_call(thread.number, process.read)
     limit = _LIMITED_BY.get(call)
     if limit is None or (limit >= 0 and arguments[limit] == 0) or (call == _POLL and arguments[2] >> 31 & 1):
         return False
-    return trace.interrupt_call(thread, process.read)
+    return trace.interrupt_call(thread.number, process.read)
 
 
 def _move_deadline(process: Process, address: int, gap_ns: int) -> bool:

@@ -24,9 +24,10 @@ _SECOND = 1_000_000_000
 _JUMP = struct.Struct("<Bi")
 _JUMP_CODE = 0xE9
 
-# Marks a detour and holds its offset, right before its code: magic, nanoseconds ahead (for us), then what the code adds.
-_HEAD = struct.Struct("<QqqQ")
+_HEAD = struct.Struct("<QQ")
+"""Marks a detour, right before its code, and holds its offset in nanoseconds: one number, so that no thread is frozen between two halves of it."""
 _HEAD_MAGIC = 0x4F53445654534F52
+_AHEAD_AT = 8
 
 # What may be copied elsewhere: endbr64; push of any register; mov rbp, rsp; and rsp, -16; sub rsp, a byte.
 _MOVABLE = (
@@ -61,15 +62,14 @@ def move(process: Process, gap_ns: int) -> None:
     entry = symbol[0]
     head = image[room : room + _HEAD.size]
     if len(head) == _HEAD.size and _HEAD.unpack(head)[0] == _HEAD_MAGIC:
-        ahead = _HEAD.unpack(head)[1] + gap_ns
-        process.write(start + room, _head(ahead))
+        process.write(start + room, _HEAD.pack(_HEAD_MAGIC, _HEAD.unpack(head)[1] + gap_ns))
         return
     code = detour(image, entry, room + _HEAD.size, room)
     if any(image[room:]) or room + _HEAD.size + len(code) > len(image):
         raise VdsoError("its vDSO has no room at its end")
     if _is_being_entered(process, start + entry):
         raise VdsoError("it was frozen in the first instructions of the function that would be changed")
-    process.write(start + room, _head(gap_ns) + code)
+    process.write(start + room, _HEAD.pack(_HEAD_MAGIC, gap_ns) + code)
     process.write(start + entry, _JUMP.pack(_JUMP_CODE, room + _HEAD.size - (entry + _JUMP.size)))
 
 
@@ -87,20 +87,17 @@ def detour(image: bytes, entry: int, place: int, head: int) -> bytes:
         original = image[entry : entry + size] + b"\xe9\0\0\0\0"  # its first instructions; jmp to the rest
 
     def tail(at: int) -> bytes:
-        def of_head(offset: int, instruction: bytes, position: int) -> bytes:
-            return instruction + struct.pack("<i", head + offset - (at + position + len(instruction) + 4))
-
-        code = b"\x85\xc0\x75\x3b"  # test eax, eax; jne end
-        code += b"\x83\xff\x0b\x77\x36"  # cmp edi, 11; ja end
+        code = b"\x85\xc0\x75\x34"  # test eax, eax; jne end
+        code += b"\x83\xff\x0b\x77\x2f"  # cmp edi, 11; ja end
         code += b"\xba" + struct.pack("<I", _MOVING_CLOCKS)  # mov edx, clocks
-        code += b"\x0f\xa3\xfa\x73\x2c"  # bt edx, edi; jnc end
-        code += of_head(16, b"\x48\x8b\x15", len(code))  # mov rdx, [seconds]
-        code += of_head(24, b"\x48\x8b\x0d", len(code))  # mov rcx, [nanoseconds]
-        code += b"\x48\x03\x4e\x08"  # add rcx, [rsi + 8]
-        code += b"\x48\x81\xf9" + struct.pack("<i", _SECOND)  # cmp rcx, 1e9
-        code += b"\x7c\x0a"  # jl store
-        code += b"\x48\x81\xe9" + struct.pack("<i", _SECOND) + b"\x48\xff\xc2"  # sub rcx, 1e9; inc rdx
-        code += b"\x48\x89\x4e\x08\x48\x01\x16"  # store: mov [rsi + 8], rcx; add [rsi], rdx
+        code += b"\x0f\xa3\xfa\x73\x25"  # bt edx, edi; jnc end
+        code += b"\x48\x69\x06" + struct.pack("<i", _SECOND)  # imul rax, [rsi], 1e9
+        code += b"\x48\x03\x46\x08"  # add rax, [rsi + 8]
+        code += b"\x48\x03\x05" + struct.pack("<i", head + _AHEAD_AT - (at + len(code) + 7))  # add rax, [ahead]
+        code += b"\x31\xd2\xb9" + struct.pack("<i", _SECOND)  # xor edx, edx; mov ecx, 1e9
+        code += b"\x48\xf7\xf1"  # div rcx
+        code += b"\x48\x89\x06\x48\x89\x56\x08"  # mov [rsi], rax; mov [rsi + 8], rdx
+        code += b"\x31\xc0"  # xor eax, eax
         return code + b"\xc3"  # end: ret
 
     whole = read + tail(place + len(read))
@@ -125,11 +122,6 @@ def _movable(image: bytes, entry: int) -> int | None:
     return size
 
 
-def _head(ahead_ns: int) -> bytes:
-    seconds, nanoseconds = divmod(ahead_ns, _SECOND)
-    return _HEAD.pack(_HEAD_MAGIC, ahead_ns, seconds, nanoseconds)
-
-
 def _is_being_entered(process: Process, entry: int) -> bool:
     """Whether a thread stands between the instructions that the jump replaces."""
-    return any(entry < place < entry + _JUMP.size for place in process.places())
+    return any(entry < thread.place < entry + _JUMP.size for thread in process.threads())

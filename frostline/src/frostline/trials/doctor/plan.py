@@ -19,6 +19,7 @@ from typing import Literal
 from msgspec import Struct
 
 from ...core.conditions import Conditions
+from ...core.durations import spoken
 from ...core.fates import FateRule, Fates
 from ...core.middlebox import MIDDLEBOXES, Middlebox, Middleboxes, MiddleboxRule
 from .baseline import Baseline, Destination
@@ -134,12 +135,3 @@ def _box(cell: Cell) -> Middlebox | None:
     if cell.happening in ("fin_delivered", "lost"):
         return Middlebox(name="peer", idle_s=cell.gap_s * 0.9, then="fin")
     return MIDDLEBOXES.get(cell.happening)
-
-
-def spoken(seconds: float) -> str:
-    """`6s`, `40m`, `6h`."""
-    if seconds >= 3600 and seconds % 3600 == 0:
-        return f"{seconds / 3600:g}h"
-    if seconds >= 120 and seconds % 60 == 0:
-        return f"{seconds / 60:g}m"
-    return f"{seconds:g}s"

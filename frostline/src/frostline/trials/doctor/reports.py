@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
+from ...core.durations import spoken
 from ...diagnose.finding import Finding
-from .plan import spoken
 from .verdict import Outcome, Verdict
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

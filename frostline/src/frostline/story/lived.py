@@ -1,0 +1,81 @@
+"""A story in the time that its environments lived.
+
+A recording has the machine's time. Where an environment's clocks were moved while it was frozen (`EnvironmentWarped`), hours passed for it, for its timers
+and for its connections, and milliseconds for the machine. Here every line gets the time that it had for its environment, so that whoever
+reads a story sees the freeze of six hours that the function went through. Environments are moved by themselves: after a warp, times of different
+ones cannot be compared any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
+
+from ..core.effects import Emit, Transition
+from ..core.events import ConnectionClosed, ConnectionLost, ConnectionTraffic, EnvironmentWarped, NetworkEvent, PathExpired
+from .records import Line
+
+
+class _Clock:
+    """One environment's."""
+
+    __slots__ = ("ahead", "before", "frozen")
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self.before = 0.0
+        """How far it was ahead when the freeze began that is, or that was last."""
+        self.frozen = False
+
+
+def as_lived(lines: Iterable[Line]) -> Iterator[Line]:
+    """The lines, each at its environment's time. Nothing changes in a story in which no clock was moved."""
+    clocks: dict[str, _Clock] = {}
+    for line in lines:
+        said = line.event if line.event is not None else line.effect
+        environment = getattr(said, "environment", None)
+        if not isinstance(environment, str) or not environment:
+            yield line
+            continue
+        clock = clocks.setdefault(environment, _Clock())
+        if isinstance(said, EnvironmentWarped):
+            clock.ahead = max(said.ahead_s, clock.ahead)
+        yield line if not clock.ahead else _moved(line, clock)
+        if isinstance(said, Transition):
+            clock.frozen = said.after == "frozen"
+            if clock.frozen:
+                clock.before = clock.ahead
+
+
+def _moved(line: Line, clock: _Clock) -> Line:
+    at = line.at + clock.ahead
+    match line.event or line.effect:
+        case NetworkEvent() as event:
+            return replace(line, at=at, event=_seen(event, clock))
+        case Emit() as emit:
+            return replace(line, at=at, effect=replace(emit, time=emit.time + clock.ahead))
+        case _:
+            return replace(line, at=at)
+
+
+def _seen(event: NetworkEvent, clock: _Clock) -> NetworkEvent:
+    """What the router saw. An end that fell into a freeze is told at the time at which it would have come, counted from the freeze's beginning."""
+    ahead, before = clock.ahead, clock.before
+    match event:
+        case ConnectionTraffic():
+            return replace(event, at=event.at + (before if event.while_frozen else ahead), until=event.until + ahead)
+        case ConnectionClosed():
+            past = before if event.frozen else ahead
+            return replace(
+                event,
+                at=event.at + past,
+                last_sent_at=None if event.last_sent_at is None else event.last_sent_at + past,
+                last_received_at=None if event.last_received_at is None else event.last_received_at + past,
+            )
+        case PathExpired():
+            return replace(event, at=event.at + (before if clock.frozen else ahead))
+        case ConnectionLost():
+            return replace(event, at=event.at + ahead, ended_at=None if event.ended_at is None else event.ended_at + before)
+        case _:
+            return replace(event, at=event.at + ahead)

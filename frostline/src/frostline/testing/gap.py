@@ -1,0 +1,124 @@
+"""A gap between two invocations, as a test asks for it: how long, and what becomes of connections meanwhile."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
+
+from ..core.conditions import Conditions
+from ..core.destinations import parse_destination
+from ..core.fates import FATES, Fate, FateRule, Fates
+from ..core.middlebox import MIDDLEBOXES, Middlebox, Middleboxes, MiddleboxRule
+from ..core.middlebox import parse as parse_middleboxes
+from ..core.upstream import Upstream
+from .errors import FrostlineError
+
+Gap = str | float | timedelta
+"""How long: `"6s"`, `"40m"`, `"8h"`, seconds, or a timedelta."""
+
+LONGEST_S = 365 * 86_400.0
+
+PEER_WITHIN = 0.9
+"""A peer whose idle limit nobody knows ends a connection after this part of the gap, where the fate is about its end (as the doctor's trials have it)."""
+
+_WRITTEN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds_of(gap: Gap) -> float:
+    """A gap in seconds. Raises FrostlineError for what is none."""
+    seconds = _seconds(gap)
+    if seconds is None or not 0 < seconds <= LONGEST_S:
+        raise FrostlineError(
+            f"{gap!r} is not how long an environment can be idle. Give 250ms, 6s, 40m or 8h, up to a year; a number is seconds."
+        )
+    return seconds
+
+
+def _seconds(gap: object) -> float | None:
+    if isinstance(gap, timedelta):
+        return gap.total_seconds()
+    if isinstance(gap, str):
+        written = _WRITTEN.fullmatch(gap.strip())
+        return float(written[1]) * _UNITS[written[2]] if written else None
+    if isinstance(gap, int | float) and not isinstance(gap, bool) and math.isfinite(gap):
+        return float(gap)
+    return None
+
+
+def length(gap: Gap | None, hours: float, minutes: float, seconds: float) -> float:
+    """How long `idle` was asked to be, in seconds. Raises FrostlineError."""
+    parts = hours, minutes, seconds
+    if gap is not None and any(parts):
+        raise FrostlineError('how long is it idle? Give either one gap, idle("8h"), or hours, minutes and seconds: idle(hours=8).')
+    if gap is None and not any(parts):
+        raise FrostlineError('how long is it idle? Give a gap above zero: idle("8h") or idle(hours=8).')
+    if any(_seconds(part) is None for part in parts):
+        raise FrostlineError(f"hours, minutes and seconds are numbers, and {', '.join(repr(part) for part in parts)} were given.")
+    return seconds_of(gap if gap is not None else hours * 3600 + minutes * 60 + seconds)
+
+
+def fate_of(text: str) -> Fate:
+    """One of the fates. Raises FrostlineError."""
+    if text not in FATES:
+        raise FrostlineError(f"{text!r} is not a fate. There are {', '.join(FATES[:-1])} and {FATES[-1]}.")
+    return cast("Fate", text)
+
+
+def destination(text: str) -> tuple[str, int | None]:
+    """Host and port of what `to=` names. Raises FrostlineError."""
+    try:
+        if not isinstance(text, str):
+            raise ValueError(f"{text!r} is not a destination.")
+        return parse_destination(text, "FATE")
+    except ValueError:
+        raise FrostlineError(f'to={text!r} is not a destination. Write to="HOST:PORT" or to="HOST", as the function looks it up.') from None
+
+
+def conditions(
+    seconds: float,
+    fate: Fate | None,
+    middlebox: str | Middlebox | None,
+    to: tuple[str, int | None] | None,
+    upstreams: Sequence[Upstream],
+) -> Conditions:
+    """What connections meet in a gap. Raises FrostlineError.
+
+    A fate that is about a peer's end (`lost`, `fin_delivered`) would mean nothing if no peer ended: where the peer's idle limit is not known it is taken
+    to be within the gap. It is known of the lab's own upstreams. Where nothing is said, connections meet what `frostline up` has them meet.
+    """
+    if fate is None and middlebox is None:
+        return Conditions()
+    box = _middlebox(middlebox)
+    known: list[Upstream] = []
+    if box is None and fate in ("lost", "fin_delivered"):
+        box = Middlebox(name="peer", idle_s=seconds * PEER_WITHIN, then="fin")
+        known = [one for one in upstreams if one.protocol != "host"]
+    # A proxy's FIN falls into the freeze; what only forgets a path leaves both ends alone.
+    met: Fate = fate if fate is not None else "lost" if box is not None and box.then == "fin" else "survive"
+    spared = tuple(MiddleboxRule(host=one.host, port=one.port, middlebox=None) for one in known)
+    if to is None:
+        return Conditions(fates=Fates(default=met), middleboxes=Middleboxes(default=box, rules=spared))
+    host, port = to
+    rule = MiddleboxRule(host=host, port=port, middlebox=box)
+    return Conditions(
+        fates=Fates(default="survive", rules=(FateRule(host=host, port=port, fate=met),)),
+        middleboxes=Middleboxes(rules=(rule, *spared)),
+    )
+
+
+def _middlebox(given: str | Middlebox | None) -> Middlebox | None:
+    if given is None or isinstance(given, Middlebox):
+        return given
+    try:
+        found = parse_middleboxes([given]) if isinstance(given, str) else None
+    except ValueError as error:
+        raise FrostlineError(f"middlebox={given!r}: {error}") from None
+    if found is None or found.rules or found.default is None:
+        raise FrostlineError(
+            f"middlebox={given!r} is not one middlebox. There are {', '.join(MIDDLEBOXES)}, or by numbers: idle=30,then=rst; to= says on whose path."
+        )
+    return found.default

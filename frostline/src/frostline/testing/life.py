@@ -1,0 +1,251 @@
+"""One function and the life of its environment: invoked, frozen, invoked again; and what its recording says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+
+import msgspec
+
+from ..control.invokers import FutureInvoker
+from ..core.effects import FunctionFailed, Succeeded, Throttled, Unavailable
+from ..core.events import EnvironmentWarped, InvocationArrived
+from ..core.middlebox import Middlebox
+from ..core.payload import Payload
+from ..diagnose.diagnosis import findings
+from ..diagnose.finding import Finding
+from ..project import Deployment
+from ..render.page import page
+from ..render.view import select
+from ..story.records import encoder
+from ..story.timeline import Connection, Timeline, timeline
+from ..core.durations import spoken
+from ..trials.recording import concerning
+from ..trials.trial import Invoked
+from . import gap as gaps
+from .errors import ClocksNotMoved, FrostlineError, NotFrozen, NotInvoked
+from .invocation import Invocation, invocation
+from .planes import SharedPlane
+
+BURST_S = 0.1
+"""What goes over a connection is told when nothing has for 50 ms, or when the network freezes."""
+
+HOLE_S = 0.6
+"""What is written into a black hole is told within half a second."""
+
+GONE_S = 5.0
+"""How long an environment may take to be gone: its extensions have 2 s."""
+
+MACHINE = ("localhost", "127.0.0.1", "host.frostline.internal", "host.docker.internal")
+"""What people call this machine, whatever name the function has for it."""
+
+
+class Life:
+    """One environment, from the deployment of its function to its removal. Used within the loop of its control plane."""
+
+    def __init__(self, shared: SharedPlane, deployment: Deployment) -> None:
+        self.name = deployment.function.name
+        self.history: list[str] = []
+        """What was done, and what came of it: for a person."""
+        self._shared = shared
+        self._plane = shared.plane
+        self._first_note = len(shared.notes)
+        self._begin = shared.recorded()
+        self._header = msgspec.structs.replace(shared.header, started_at=self._plane.clock.now())
+        self._conditional = False
+        """Something was chosen for the gap that it is in."""
+        self._under_way = 0
+        self._ended_at: float | None = None
+        """When the last invocation did, on the control plane's clock."""
+        self._closed = False
+        # An invocation may come while the environment has answered and is not yet idle.
+        function = msgspec.structs.replace(deployment.function, concurrency=1, queue_limit=1)
+        self._plane.deploy_one(msgspec.structs.replace(deployment, function=function))
+
+    @property
+    def environment(self) -> str | None:
+        """Its environment; None before the first invocation, and where it has ended."""
+        return next(iter(self._plane.environments_of(self.name)), None)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of it, each sentence once."""
+        return list(dict.fromkeys(self._shared.notes[self._first_note :]))
+
+    # Invocations and gaps ----------------------------------------------------------------------------------------------------------------
+
+    async def invoke(self, event: object) -> Invocation:
+        """Invoke it, and wait until the environment is done. Raises NotInvoked, and FrostlineError for an event that is not JSON."""
+        payload = _encoded(event)
+        environment, request_id, invoker = self.environment, str(uuid.uuid4()), FutureInvoker()
+        begin = self._plane.clock.now()
+        self._under_way += 1
+        try:
+            arrived = InvocationArrived(function=self.name, request_id=request_id, payload=Payload(payload), tail=True)
+            self._plane.invoke(arrived, invoker)
+            self._be_as_ever(environment)
+            outcome = await invoker.outcome
+        finally:
+            self._under_way -= 1
+            self._ended_at = self._plane.clock.now()
+        match outcome:
+            case Succeeded() | FunctionFailed():
+                invoked = Invoked(request_id=request_id, begin=begin, end=self._ended_at, outcome=outcome)
+            case Throttled():
+                raise NotInvoked(
+                    f"{self.name} was not invoked: its environment serves one invocation at a time, and others were waiting already. Ask for the function "
+                    "again, frostline.function(...), to have another environment."
+                )
+            case Unavailable(message=message):
+                self._shared.broken = True
+                raise NotInvoked(f"{self.name} could not be invoked: {'; '.join([message, *self.notes])}")
+            case _:
+                raise NotInvoked(f"{self.name} was not answered: {type(outcome).__name__}")
+        lines = self._plane.logs.lines(self.name)
+        made = invocation(invoked, [line.text for line in lines if line.request_id == request_id and line.type == "function"])
+        self.history.append(f"invoked {made!r}")
+        return made
+
+    def _be_as_ever(self, environment: str | None) -> None:
+        """What was chosen for a gap is met at the thaw, which is on its way: what is opened from now on is as good as ever."""
+        if self._conditional and environment is not None:
+            self._plane.decide(None, environment)
+        self._conditional = False
+
+    async def idle(
+        self,
+        seconds: float,
+        *,
+        fate: str | None = None,
+        middlebox: str | Middlebox | None = None,
+        to: str | None = None,
+        real: bool = False,
+    ) -> None:
+        """A gap. Raises FrostlineError, NotFrozen, ClocksNotMoved."""
+        environment = self.environment
+        if environment is None and self._ended_at is None:
+            raise FrostlineError(f"{self.name} has no environment yet that could be idle: invoke it first.")
+        setting, chosen = self._shared.setting, None if fate is None else gaps.fate_of(fate)
+        if chosen not in (None, "fin_delivered") and setting.level == "processes":
+            raise FrostlineError(
+                f'fate={fate!r} is nothing that a connection could meet at level="processes": the network is not frozen, and an end is told at once, '
+                "as with fin_delivered."
+            )
+        target = None if to is None else gaps.destination(to)
+        if to is not None and chosen is None and middlebox is None:
+            raise FrostlineError(f"what becomes of connections to {to}? Say it with fate= or middlebox=.")
+        conditions = gaps.conditions(seconds, chosen, middlebox, target, setting.upstreams)
+        if target is not None:
+            await self._check_connected(target, to)
+        if not real and not self._plane.level.warps:
+            raise ClocksNotMoved(f"{self.name} cannot be idle for {spoken(seconds)} without waiting: {self._why_no_warp()}. {_INSTEAD}")
+        box = None if middlebox is None else f"middlebox {middlebox if isinstance(middlebox, str) else middlebox.name}"
+        parts = [f"idle {spoken(seconds)}{' of real time' if real else ''}", fate, box, to and f"to {to}"]
+        self.history.append(", ".join(part for part in parts if part))
+        if environment is not None and not self._plane.passing.runs_nothing(environment):
+            self._plane.decide(conditions, environment)
+            self._conditional = True
+            await self._pass(environment, seconds, real=real)
+        elif real:
+            await asyncio.sleep(seconds)
+
+    async def _pass(self, environment: str, seconds: float, *, real: bool) -> None:
+        passing = self._plane.passing
+        if not await passing.stands_still(environment) and not passing.runs_nothing(environment):
+            raise NotFrozen(
+                f"{self.name} does not come to stand still: an environment freezes when it has answered and its extensions have asked for their next event."
+            )
+        if real:
+            await asyncio.sleep(seconds)
+        elif not passing.runs_nothing(environment):
+            warped = await passing.warp(environment, seconds)
+            if not warped.complete:
+                raise ClocksNotMoved(f"{self.name} was idle, and its clocks do not say {spoken(seconds)}: {_unmoved(warped)}. {_INSTEAD}")
+
+    def _why_no_warp(self) -> str:
+        notes = self._plane.level.notes
+        return "; ".join([note for note in notes if "clock" in note] or notes) or "clocks cannot be moved on this machine"
+
+    async def _check_connected(self, target: tuple[str, int | None], to: str | None) -> None:
+        """A name that is misspelt would have the test say nothing."""
+        host, port = target
+        there = list((await self.story()).connections.values())
+        if not any((host in (one.opened.host, one.opened.address) or host in MACHINE) and port in (None, one.opened.port) for one in there):
+            names = ", ".join(dict.fromkeys(one.name for one in there)) or "nothing"
+            raise FrostlineError(f"{self.name} has never connected to {to}, so nothing can become of that. It has connected to {names}.")
+
+    # What the recording says ----------------------------------------------------------------------------------------------------------------
+
+    async def story(self) -> Timeline:
+        """All that is known of it by now."""
+        environment = self.environment
+        stands_still = environment is not None and await self._plane.passing.stands_still(environment)
+        if not stands_still or self._shared.setting.level != "network":
+            await asyncio.sleep(BURST_S)
+        told = self._told()
+        left_s = (self._ended_at or 0.0) + HOLE_S - self._plane.clock.now()
+        if left_s > 0 and any(_unanswered(one) for one in told.connections.values()):
+            await asyncio.sleep(left_s)
+            told = self._told()
+        return told
+
+    def _told(self) -> Timeline:
+        return timeline(self._header, concerning(self._shared.lines(self._begin), [self.name]))
+
+    async def findings(self) -> list[Finding]:
+        """What the story proves, the worst first."""
+        return findings(await self.story())
+
+    async def connections(self) -> list[Connection]:
+        """Every connection that it opened, in order."""
+        return list((await self.story()).connections.values())
+
+    async def write(self, picture: Path, story: Path | None = None) -> None:
+        """Write its timeline as a page for a browser, and its story for `frostline story`. Raises FrostlineError."""
+        told = await self.story()
+        try:
+            picture.write_text(page(select(told, findings(told))), encoding="utf-8")
+            if story is not None:
+                lines = concerning(self._shared.lines(self._begin), [self.name])
+                story.write_bytes(b"".join(encoder.encode(one) + b"\n" for one in (self._header, *lines)))
+        except OSError as error:
+            raise FrostlineError(f"the timeline of {self.name} cannot be written to {picture}: {error.strerror or error}") from None
+
+    # The end -----------------------------------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """Remove it, and wait until its environment is gone. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._plane.remove(self.name)
+        try:
+            async with asyncio.timeout(GONE_S if not self._under_way else 0):
+                while self.environment is not None:  # noqa: ASYNC110 - the plane tells nobody
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            # It is answering an invocation that nobody waits for any more. No other function of this name may meet it.
+            self._shared.broken = True
+
+
+_INSTEAD = "Wait in earnest instead: idle(..., real=True)"
+
+
+def _encoded(event: object) -> bytes:
+    try:
+        return json.dumps(event, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FrostlineError(f"the event is not JSON: {error}") from None
+
+
+def _unmoved(warped: EnvironmentWarped) -> str:
+    notes = [f"{process.name}: {process.note}" for process in warped.processes if process.note]
+    return warped.error or "; ".join(dict.fromkeys(notes)) or "no process's clocks were moved"
+
+
+def _unanswered(connection: Connection) -> bool:
+    """It became a black hole, and nothing is known to have been written into it."""
+    lost = connection.lost
+    return lost is not None and lost.fate == "blackhole" and all(first.at < lost.at for first in connection.first_writes)

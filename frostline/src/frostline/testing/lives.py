@@ -1,0 +1,88 @@
+"""The functions of one test, or of one script: what is the same whether it waits or awaits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..trials.trial import Setting
+from . import asked
+from .asked import Asked, Level, Upstreams
+from .errors import FrostlineError
+from .life import Life
+from .session import Session
+
+
+class Lives:
+    """Begins lives, and ends them together."""
+
+    def __init__(
+        self,
+        session: Session | None,
+        *,
+        level: Level,
+        upstreams: Upstreams,
+        allow_network: bool,
+        folders: Sequence[Path],
+    ) -> None:
+        """Without a session there will be one of its own, which ends with it. `folders`: where a relative path may begin."""
+        self.all: list[Life] = []
+        self._shared = session
+        self._own: Session | None = None
+        self._defaults: dict[str, Any] = {"level": level, "upstreams": upstreams, "allow_network": allow_network}
+        asked.setting(**self._defaults)
+        self._folders = folders
+        self._closed = False
+
+    def begin(self) -> None:
+        """Be ready for functions."""
+        if self._shared is None and self._own is None:
+            self._own = Session()
+
+    @property
+    def session(self) -> Session:
+        """Raises FrostlineError when it has not begun, or has ended."""
+        session = self._shared or self._own
+        if session is None or self._closed:
+            raise FrostlineError(
+                "functions live within a `with` block, `with Frostline() as frostline:`, or within the test that has the fixture."
+            )
+        return session
+
+    def setting(self, **given: Any) -> Setting:
+        """What was given for one function, and what is the same for all."""
+        return asked.setting(**{**self._defaults, **{name: value for name, value in given.items() if value is not None}})
+
+    def asked(self, path: str | os.PathLike[str], name: str | None, env: Mapping[str, str] | None, **given: Any) -> Asked:
+        """What `function(...)` was given. A relative path is taken from the first folder that has it."""
+        if name is not None and not isinstance(name, str):
+            raise FrostlineError(f"{name!r} is not a function's name.")
+        places = [folder / path for folder in self._folders]
+        place = next((one for one in places if one.exists()), None)
+        if place is None:
+            looked = " and ".join(dict.fromkeys(str(one.parent) for one in places))
+            raise FrostlineError(f"there is no {os.fspath(path)}; looked in {looked}. Name a template, a folder, a zip or a file.")
+        return Asked(path=place, name=name, env=dict(env or {}), **given)
+
+    async def new(self, asked: Asked, setting: Setting) -> Life:
+        """In the portal's loop."""
+        life = await self.session.life(asked, setting)
+        self.all.append(life)
+        return life
+
+    def close(self) -> None:
+        """End them."""
+        if self._closed:
+            return
+        session = self._shared or self._own
+        self._closed = True
+        if session is not None and session.portal.open:
+            session.portal.call(self._close_all())
+        if self._own is not None:
+            self._own.close()
+
+    async def _close_all(self) -> None:
+        for life in self.all:
+            await life.close()
