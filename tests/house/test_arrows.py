@@ -59,7 +59,7 @@ WRONG = {
     "by name": ("frostline.story.x", "import importlib\nimportlib.import_module('frostline.control.ring')"),
     "all rooms at once": ("frostline.control.x", "import frostline"),
     "testing reads more than the port": ("frostline.testing.x", "from ..sandbox import namespaces"),
-    "testing reads a room of the ring": ("frostline.testing.x", "from ..control.ring import Ring"),
+    "testing reads another face": ("frostline.testing.x", "from ..cli.up import up"),
     "the package itself reads a room": ("frostline", "from .core import events"),
     "the other distribution": ("frostline.cli.x", "import thawsafe"),
     "the other distribution, from below": ("thawsafe._core.x", "from frostline.core.events import Event"),

@@ -143,7 +143,8 @@ def test_it_says_what_it_did(installed: None) -> None:
     told = str(install())
 
     assert told.startswith("thawsafe judges connections by the lambda configuration.")
-    assert f"urllib3: {urllib3.__version__}: connections are judged before they are reused" in told
+    assert "urllib3, requests, botocore: connections of pools are judged when they are taken out" in told
+    assert install().safe["urllib3"] == urllib3.__version__
 
 
 def test_a_second_call_changes_nothing(installed: None) -> None:
@@ -177,28 +178,36 @@ def test_nothing_is_judged_twice(installed: None) -> None:
     assert connection.handle_request.send.__func__ is httpcore.HTTPConnection.handle_request
 
 
+@pytest.fixture
+def unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has imported the adapter yet, which looks at its client when it is imported."""
+    monkeypatch.delitem(sys.modules, "thawsafe.adapters.urllib3")
+
+
 @pytest.mark.parametrize("version", ["1.26.20", "3.0.0", "99.1", "nonsense"])
-def test_an_unknown_version_is_refused_and_nothing_is_changed(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
+def test_an_unknown_version_is_refused_and_nothing_is_changed(monkeypatch: pytest.MonkeyPatch, unseen: None, version: str) -> None:
     before = vars(httpcore.ConnectionPool)["__init__"]
     monkeypatch.setattr(urllib3, "__version__", version)
 
-    with pytest.raises(UnknownClient, match=f"urllib3 {version} is not known to thawsafe, which knows 2.0 and later, before 3"):
+    with pytest.raises(UnknownClient, match=f"thawsafe knows urllib3 from 2.0 to below 3, and this is {version}. Nothing was changed"):
         install()
 
     assert vars(httpcore.ConnectionPool)["__init__"] is before
 
 
-def test_a_client_whose_parts_have_moved_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_whose_parts_have_moved_is_refused(monkeypatch: pytest.MonkeyPatch, unseen: None) -> None:
     monkeypatch.delattr(urllib3.HTTPConnectionPool, "_put_conn")
 
-    with pytest.raises(UnknownClient, match=r"urllib3 is not the one that thawsafe knows: HTTPConnectionPool\._put_conn is not there"):
+    with pytest.raises(
+        UnknownClient, match=rf"urllib3 {urllib3.__version__} has no HTTPConnectionPool\._put_conn, which thawsafe's adapter uses"
+    ):
         install()
 
 
-def test_without_strictness_the_others_are_made_safe(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_strictness_the_others_are_made_safe(monkeypatch: pytest.MonkeyPatch, unseen: None) -> None:
     monkeypatch.setattr(urllib3, "__version__", "99.1")
     try:
-        with pytest.warns(RuntimeWarning, match=r"urllib3 99\.1 is not known"):
+        with pytest.warns(RuntimeWarning, match=r"thawsafe knows urllib3 from 2\.0 to below 3, and this is 99\.1"):
             installation = install(strict=False)
 
         assert "urllib3" in installation.refused

@@ -50,7 +50,7 @@ def run(command: list[str]) -> int:
 
 
 def layer(path: Path) -> int:
-    """Write the layer: the package where Lambda's Python looks for it, and the wrapper. The same source gives the same bytes.
+    """Write the layer: the package where Lambda's Python looks for it, and the wrapper.
 
     /opt is read-only, so without compiled modules every cold start would compile them. They are compiled for the Python that runs this: build
     the layer with the function's. Another one takes the sources.

@@ -1,13 +1,17 @@
-"""A deployment in the sandbox's words: what an environment is made of, and what a process in it is started with.
+"""A deployment in the sandbox's words: what an environment is made of, and how its processes are started.
 
 `project` does not know the sandbox and the sandbox does not know Lambda; here the one is translated for the other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ..core.effects import OpenGate, StartProcess
 from ..project import Deployment, Paths, extension_environment, runtime_environment
 from ..sandbox import port
-from ..sandbox.port import Blueprint, ProcessSpec
+from ..sandbox.port import Blueprint, ProcessSpec, Sandbox
+from .environments import Host
 
 FRAMED_RUNTIMES = ("python", "nodejs")
 """Managed runtimes whose clients write framed log messages when `_LAMBDA_TELEMETRY_LOG_FD` is set, as on AWS."""
@@ -42,3 +46,38 @@ def process_spec(process: str, deployment: Deployment, seen: port.Paths, *, api:
         gate=launch.gate,
         telemetry_log=function.runtime.startswith(FRAMED_RUNTIMES),
     )
+
+
+class Launcher:
+    """Starts processes in environments. A runtime without a gate cannot get ready before it is wanted: it is started when its gate would be opened."""
+
+    def __init__(self, sandbox: Sandbox, hosts: Mapping[str, Host]) -> None:
+        self._sandbox = sandbox
+        self._hosts = hosts
+
+    def start(self, effect: StartProcess) -> None:
+        """Start a process."""
+        host = self._hosts[effect.environment]
+        gate = host.deployment.launch.gate
+        if effect.process == "runtime" and effect.gated and not gate:
+            host.deferred.add(effect.process)
+            return
+        self._run(host, effect.process)
+        if effect.process == "runtime" and gate and not effect.gated:
+            self._sandbox.open_gate(effect.environment, effect.process)
+
+    def open_gate(self, effect: OpenGate) -> None:
+        """Let a process begin its init."""
+        host = self._hosts[effect.environment]
+        if effect.process in host.deferred:
+            host.deferred.discard(effect.process)
+            self._run(host, effect.process)
+        else:
+            self._sandbox.open_gate(effect.environment, effect.process)
+
+    def _run(self, host: Host, process: str) -> None:
+        assert host.ports is not None
+        seen = self._sandbox.paths(host.environment)
+        self._sandbox.run(
+            host.environment, process_spec(process, host.deployment, seen, api=host.ports.api_address, log_stream=host.log_stream)
+        )

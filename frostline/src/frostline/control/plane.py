@@ -49,7 +49,7 @@ from ..story.writer import StoryWriter, level_record
 from .clock import Clock
 from .environments import Exchanges, Host
 from .invokers import FutureInvoker, Invoker, Invokers
-from .launching import blueprint, process_spec
+from .launching import Launcher, blueprint
 from .logs import LogLine, LogStore
 from .passing import Passing
 from .ring import Ladder, Ring
@@ -324,10 +324,11 @@ class ControlPlane:
     # The ladder --------------------------------------------------------------------------------------------------------------------------
 
     def _ladder(self, sandbox: Sandbox, timers: Timers) -> Ladder:
+        launcher = Launcher(sandbox, self.hosts)
         return {
             do.StartEnvironment: self._start_environment,
-            do.StartProcess: self._start_process,
-            do.OpenGate: self._open_gate,
+            do.StartProcess: launcher.start,
+            do.OpenGate: launcher.open_gate,
             do.SignalProcess: lambda e: sandbox.signal(e.environment, e.process, signal.Signals[e.signal]),
             do.KillProcesses: lambda e: sandbox.kill_processes(e.environment),
             do.FreezeEnvironment: lambda e: sandbox.freeze(e.environment),
@@ -358,30 +359,6 @@ class ControlPlane:
         environment = effect.environment
         self.hosts[environment] = Host(environment, deployment, effect.log_stream, self.exchanges, self.ring.feed, self._before_events)
         self.sandbox.start(blueprint(environment, deployment))
-
-    def _start_process(self, effect: do.StartProcess) -> None:
-        host = self.hosts[effect.environment]
-        launch = host.deployment.launch
-        if effect.process == "runtime" and effect.gated and not launch.gate:
-            host.deferred.add(effect.process)
-            return
-        self._run(host, effect.process)
-        if effect.process == "runtime" and launch.gate and not effect.gated:
-            self.sandbox.open_gate(effect.environment, effect.process)
-
-    def _run(self, host: Host, process: str) -> None:
-        assert host.ports is not None
-        seen = self.sandbox.paths(host.environment)
-        spec = process_spec(process, host.deployment, seen, api=host.ports.api_address, log_stream=host.log_stream)
-        self.sandbox.run(host.environment, spec)
-
-    def _open_gate(self, effect: do.OpenGate) -> None:
-        host = self.hosts[effect.environment]
-        if effect.process in host.deferred:
-            host.deferred.discard(effect.process)
-            self._run(host, effect.process)
-        else:
-            self.sandbox.open_gate(effect.environment, effect.process)
 
     def _emit(self, effect: do.Emit) -> None:
         self.telemetry.emit(effect)

@@ -60,7 +60,7 @@ class AsyncFrostline:
         handler: str | None = None,
         runtime: str | None = None,
         env: Mapping[str, str] | None = None,
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the function's, as Lambda calls it
         memory: int | None = None,
         parameters: Mapping[str, str] | None = None,
         upstreams: Upstreams | None = None,

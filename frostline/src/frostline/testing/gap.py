@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
 
 from ..core.conditions import Conditions
 from ..core.destinations import parse_destination
+from ..core.durations import parse_duration
 from ..core.fates import FATES, Fate, FateRule, Fates
 from ..core.middlebox import MIDDLEBOXES, Middlebox, Middleboxes, MiddleboxRule
 from ..core.middlebox import parse as parse_middleboxes
@@ -23,9 +23,6 @@ LONGEST_S = 365 * 86_400.0
 
 PEER_WITHIN = 0.9
 """A peer whose idle limit nobody knows ends a connection after this part of the gap, where the fate is about its end (as the doctor's trials have it)."""
-
-_WRITTEN = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds_of(gap: Gap) -> float:
@@ -42,8 +39,7 @@ def _seconds(gap: object) -> float | None:
     if isinstance(gap, timedelta):
         return gap.total_seconds()
     if isinstance(gap, str):
-        written = _WRITTEN.fullmatch(gap.strip())
-        return float(written[1]) * _UNITS[written[2]] if written else None
+        return parse_duration(gap)
     if isinstance(gap, int | float) and not isinstance(gap, bool) and math.isfinite(gap):
         return float(gap)
     return None
@@ -71,10 +67,8 @@ def fate_of(text: str) -> Fate:
 def destination(text: str) -> tuple[str, int | None]:
     """Host and port of what `to=` names. Raises FrostlineError."""
     try:
-        if not isinstance(text, str):
-            raise ValueError(f"{text!r} is not a destination.")
         return parse_destination(text, "FATE")
-    except ValueError:
+    except (ValueError, AttributeError):
         raise FrostlineError(f'to={text!r} is not a destination. Write to="HOST:PORT" or to="HOST", as the function looks it up.') from None
 
 
@@ -114,10 +108,10 @@ def _middlebox(given: str | Middlebox | None) -> Middlebox | None:
     if given is None or isinstance(given, Middlebox):
         return given
     try:
-        found = parse_middleboxes([given]) if isinstance(given, str) else None
-    except ValueError as error:
+        found = parse_middleboxes([given])
+    except (ValueError, AttributeError) as error:
         raise FrostlineError(f"middlebox={given!r}: {error}") from None
-    if found is None or found.rules or found.default is None:
+    if found.rules or found.default is None:
         raise FrostlineError(
             f"middlebox={given!r} is not one middlebox. There are {', '.join(MIDDLEBOXES)}, or by numbers: idle=30,then=rst; to= says on whose path."
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from ..control.invokers import FutureInvoker
+from ..core.durations import spoken
 from ..core.effects import FunctionFailed, Succeeded, Throttled, Unavailable
 from ..core.events import EnvironmentWarped, InvocationArrived
 from ..core.middlebox import Middlebox
@@ -21,7 +22,6 @@ from ..render.page import page
 from ..render.view import select
 from ..story.records import encoder
 from ..story.timeline import Connection, Timeline, timeline
-from ..core.durations import spoken
 from ..trials.recording import concerning
 from ..trials.trial import Invoked
 from . import gap as gaps
@@ -205,13 +205,10 @@ class Life:
     async def write(self, picture: Path, story: Path | None = None) -> None:
         """Write its timeline as a page for a browser, and its story for `frostline story`. Raises FrostlineError."""
         told = await self.story()
-        try:
-            picture.write_text(page(select(told, findings(told))), encoding="utf-8")
-            if story is not None:
-                lines = concerning(self._shared.lines(self._begin), [self.name])
-                story.write_bytes(b"".join(encoder.encode(one) + b"\n" for one in (self._header, *lines)))
-        except OSError as error:
-            raise FrostlineError(f"the timeline of {self.name} cannot be written to {picture}: {error.strerror or error}") from None
+        _write(picture, page(select(told, findings(told))).encode())
+        if story is not None:
+            lines = concerning(self._shared.lines(self._begin), [self.name])
+            _write(story, b"".join(encoder.encode(one) + b"\n" for one in (self._header, *lines)))
 
     # The end -----------------------------------------------------------------------------------------------------------------------------
 
@@ -231,6 +228,14 @@ class Life:
 
 
 _INSTEAD = "Wait in earnest instead: idle(..., real=True)"
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    except OSError as error:
+        raise FrostlineError(f"{file} cannot be written: {error.strerror or error}") from None
 
 
 def _encoded(event: object) -> bytes:

@@ -7,5 +7,10 @@ CLIENTS = {
     "httpcore": "httpcore",
     "httpx": "httpx",
     "aiohttp": "aiohttp",
+    "grpc": "grpc",
+    "redis": "redis",
+    "psycopg_pool": "psycopg_pool",
+    "sqlalchemy": "sqlalchemy",
+    "asyncpg": "asyncpg",
 }
 """Module whose import says that the client is used -> module in `thawsafe.adapters` that knows it. requests, botocore and boto3 are urllib3's."""

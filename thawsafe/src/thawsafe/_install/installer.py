@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from .._core.configurations import Configuration
 from .._runtime.detection import detect
 from .._runtime.errors import UnknownClient
-from .._runtime.patching import Patches, require_version
 from .._runtime.snapshots import listen
 from .clients import CLIENTS
 from .imports import AfterImport
@@ -26,7 +26,9 @@ class Installation:
     environment: str
     """Whose configuration judges."""
     safe: dict[str, str] = field(default_factory=dict)
-    """Clients that were made safe, with their versions, and what that means for each."""
+    """Clients that were made safe, and their versions."""
+    done: list[str] = field(default_factory=list)
+    """What that means for each: sentences."""
     refused: dict[str, str] = field(default_factory=dict)
     """Clients that were left as they are, and why."""
     waiting: tuple[str, ...] = ()
@@ -34,7 +36,7 @@ class Installation:
 
     def __str__(self) -> str:
         lines = [f"thawsafe judges connections by the {self.environment} configuration."]
-        lines += [f"  {client}: {effect}" for client, effect in self.safe.items()]
+        lines += [f"  {sentence}" for sentence in self.done]
         lines += [f"  {client}: NOT SAFE. {reason}" for client, reason in self.refused.items()]
         if self.waiting:
             lines.append(f"  when imported: {', '.join(self.waiting)}")
@@ -50,7 +52,8 @@ class Installation:
 
 _lock = threading.RLock()
 _after_import = AfterImport()
-_patches: dict[str, Patches] = {}
+_adapters: list[ModuleType] = []
+"""Those whose `install` was called."""
 _installation: Installation | None = None
 
 
@@ -68,11 +71,10 @@ def install(configuration: Configuration | None = None, *, clients: Iterable[str
     with _lock:
         if _installation is not None:
             return _installation
-        chosen = configuration or detect()
-        installation = Installation(environment=chosen.environment)
+        installation = Installation(environment=(configuration or detect()).environment)
         imported = []
         for client in _wanted(clients):
-            late = _Late(installation, client, chosen)
+            late = _Late(installation, client, configuration)
             if client in sys.modules:
                 imported.append(late)
             else:
@@ -90,16 +92,17 @@ def install(configuration: Configuration | None = None, *, clients: Iterable[str
 
 def _make_safe(installation: Installation, imported: list[_Late], strict: bool) -> None:
     """The clients that are imported already: first all are looked at, then all are changed."""
-    planned = []
+    known = []
     for late in imported:
         try:
-            planned.append((late, late.plan()))
+            late.look()
+            known.append(late)
         except UnknownClient as unknown:
             if strict:
                 raise
             _refuse(installation, late.client, unknown)
-    for late, patches in planned:
-        late.apply(patches)
+    for late in known:
+        late.make_safe()
 
 
 def uninstall() -> None:
@@ -107,9 +110,8 @@ def uninstall() -> None:
     global _installation  # noqa: PLW0603 - there is one process
     with _lock:
         _after_import.forget()
-        for patches in reversed(_patches.values()):
-            patches.undo()
-        _patches.clear()
+        while _adapters:
+            _adapters.pop().uninstall()
         _installation = None
 
 
@@ -139,7 +141,7 @@ class _Late:
     first, the client is there while the adapter is half done; then the second call is the one that counts.
     """
 
-    def __init__(self, installation: Installation, client: str, configuration: Configuration) -> None:
+    def __init__(self, installation: Installation, client: str, configuration: Configuration | None) -> None:
         self._installation = installation
         self.client = client
         self._adapter = f"thawsafe.adapters.{CLIENTS[client]}"
@@ -155,35 +157,36 @@ class _Late:
         """One of them has been imported."""
         with _lock:
             self._installation.waiting = _waiting()
-            half_done = self._adapter in sys.modules and not hasattr(sys.modules[self._adapter], "plan")
+            half_done = self._adapter in sys.modules and not hasattr(sys.modules[self._adapter], "uninstall")
             if self._done or half_done or self.client not in sys.modules:
                 return
             try:
-                self.apply(self.plan())
+                self.look()
+                self.make_safe()
             except UnknownClient as unknown:
                 self._done = True
                 _refuse(self._installation, self.client, unknown)
 
-    def plan(self) -> Patches:
-        """What to change; nothing is changed yet. Raises UnknownClient."""
+    def look(self) -> ModuleType:
+        """The adapter, which has looked at the client when it was imported. Raises UnknownClient; nothing is changed yet."""
         try:
-            adapter = import_module(self._adapter)
-            require_version(self.client, self._version, adapter.VERSIONS)
-            patches: Patches = adapter.plan(self._configuration)
-        except (ImportError, AttributeError) as error:  # a part of the client that the adapter names is not there
+            return import_module(self._adapter)
+        except (ImportError, AttributeError) as error:  # a part of the client that it names is not there
             raise UnknownClient(
                 f"{self.client} {self._version} is not the one that thawsafe knows ({error}). Nothing was changed in it."
             ) from error
-        return patches
 
-    def apply(self, patches: Patches) -> None:
-        """Change it, unless importing the adapter has led to it already."""
+    def make_safe(self) -> None:
+        """Change the client, unless importing the adapter has led to it already."""
         if self._done:
             return
         self._done = True
-        patches.apply()
-        _patches[self.client] = patches
-        self._installation.safe[self.client] = f"{self._version}: {import_module(self._adapter).EFFECT}"
+        adapter = self.look()
+        # Databases and caches have a default of their own: no load balancer with its 60 s stands before them.
+        configuration = self._configuration or getattr(adapter, "detected", detect)()
+        self._installation.done += adapter.install(configuration)
+        self._installation.safe[self.client] = self._version
+        _adapters.append(adapter)
 
     @property
     def _version(self) -> str:

@@ -8,14 +8,12 @@ What aiohttp does itself: it reuses a connection that was idle for at most 15 s,
 not ask the socket; and after a freeze the loop has not read what the kernel has, so even a connection whose FIN has arrived is used. It
 tries idempotent requests once more when a reused connection breaks, others fail.
 
-Private and used: a connector's `_get`, `_release` and `_create_connection`, and its protocol's `_on_read_timeout`; `install` looks at them
-before it changes anything. A connector does not see the headers of answers, so a server's `Keep-Alive: timeout=` is not known here; what
-connections died of is.
+Private and used: a connector's `_get`, `_release` and `_create_connection`, and its protocol's `_on_read_timeout`. A connector does not see the
+headers of answers, so a server's `Keep-Alive: timeout=` is not known here; what connections died of is.
 """
 
 from __future__ import annotations
 
-import inspect
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,14 +29,25 @@ from .._core.limits import finite, whole
 from .._runtime.deadline import time_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard, Life
-from .._runtime.patching import Patches
 from .._runtime.sockets import is_readable, keepalive_options
+from ._clients import Patches, known
 
 __all__ = ["ClientSession", "TCPConnector", "session", "timeout"]
 
 
 _HOOKS = ("connect", "_get", "_release", "_create_connection")
 """The methods of a connector that are its hooks: a connection for a request, out of the pool, back into it, and a new one."""
+
+
+DISTRIBUTION = MODULE = "aiohttp"
+VERSIONS = ("3.11", "4")
+
+known(
+    DISTRIBUTION,
+    aiohttp.__version__,
+    VERSIONS,
+    [*((aiohttp.TCPConnector, name) for name in _HOOKS), (ResponseHandler, "_on_read_timeout")],
+)
 
 
 def _hooks(guard: Guard | None) -> dict[str, Any]:
@@ -172,20 +181,19 @@ def session(configuration: Configuration | None = None, **options: Any) -> Clien
     return ClientSession(**(ours | options))
 
 
-MODULE = "aiohttp"
-VERSIONS = ("3.11", "4")
-EFFECT = "connections are judged before they are reused, and requests end before the invocation"
+_patches = Patches()
 
 
-def plan(configuration: Configuration) -> Patches:
-    """What `thawsafe.install` changes: connectors for TCP, existing ones too. Raises UnknownClient when they are not as expected."""
-    patches = Patches("aiohttp")
-    patches.original(aiohttp.BaseConnector, "connect", inspect.iscoroutinefunction)
-    patches.original(aiohttp.BaseConnector, "_get", inspect.iscoroutinefunction)
-    patches.original(aiohttp.BaseConnector, "_release")
-    patches.original(aiohttp.TCPConnector, "_create_connection", inspect.iscoroutinefunction)
-    patches.original(ResponseHandler, "_on_read_timeout")
+def install(configuration: Configuration) -> list[str]:
+    """Judge the connections of every connector for TCP, existing ones too. Says what it did; twice is once."""
+    if _patches:
+        return []
     # On the class for TCP, which inherits most of them: others have no peers that a freeze takes away.
     for name, hook in _hooks(Guard("aiohttp", configuration)).items():
-        patches.replace(aiohttp.TCPConnector, name, hook)
-    return patches
+        _patches.replace(aiohttp.TCPConnector, name, hook)
+    return ["aiohttp: connections of connectors are judged when they are taken out; requests end before the invocation does."]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()

@@ -25,9 +25,19 @@ import httpcore
 from .._core.configurations import Configuration
 from .._runtime.deadline import time_left, within_time_left
 from .._runtime.guard import Guard, Life
-from .._runtime.patching import Patches
+from ._clients import Patches, known
 
 __all__ = ["judge_async_pool", "judge_pool"]
+
+DISTRIBUTION = MODULE = "httpcore"
+VERSIONS = ("1.0", "2")
+
+known(
+    DISTRIBUTION,
+    httpcore.__version__,
+    VERSIONS,
+    [(pool_class, "create_connection") for pool_class in (httpcore.ConnectionPool, httpcore.AsyncConnectionPool)],
+)
 
 PING = b"thawsafe"
 """The eight bytes of a PING: whatever else is unread on the connection, its answer is told by them (RFC 9113, 6.7)."""
@@ -204,30 +214,32 @@ def judge_async_pool(pool: httpcore.AsyncConnectionPool, guard: Guard) -> None:
     _judge(pool, guard, "handle_async_request", _AsyncConnection)
 
 
-MODULE = "httpcore"
-VERSIONS = ("1.0", "2")
-EFFECT = (
-    "connections of pools that are made from now on are judged before they are reused, and requests end before the invocation; so for httpx"
-)
+_patches = Patches()
 
 
-def plan(configuration: Configuration) -> Patches:
-    """What `thawsafe.install` changes: pools when they are made, those for proxies too. Raises UnknownClient when they are not as expected."""
-    patches = Patches("httpcore")
+def install(configuration: Configuration) -> list[str]:
+    """Judge the connections of every pool that is made from now on, those for proxies and of httpx too. Says what it did; twice is once."""
+    if _patches:
+        return []
     guard = Guard("httpcore", configuration)
-    patches.original(httpcore.ConnectionPool, "create_connection")
-    patches.original(httpcore.AsyncConnectionPool, "create_connection")
-
-    def judging(make: Any, judge: Any) -> Any:
-        def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it becomes that method
-            make(self, *args, **kwargs)
-            judge(self, guard)
-
-        return __init__
-
     for pool_class, judge in ((httpcore.ConnectionPool, judge_pool), (httpcore.AsyncConnectionPool, judge_async_pool)):
-        patches.replace(pool_class, "__init__", judging(patches.original(pool_class, "__init__"), judge))
-    return patches
+        _patches.replace(pool_class, "__init__", _judging(pool_class.__init__, judge, guard))
+    return [
+        "httpcore, httpx: connections of pools are judged when a request is about to be written; requests end before the invocation does."
+    ]
+
+
+def _judging(make: Any, judge: Any, guard: Guard) -> Any:
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807 - it becomes that method
+        make(self, *args, **kwargs)
+        judge(self, guard)
+
+    return __init__
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests. Pools that were made meanwhile go on judging."""
+    _patches.undo()
 
 
 def _judge(pool: Any, guard: Guard, method: str, judged: type[_Connection]) -> None:

@@ -21,11 +21,17 @@ from .._core.limits import finite, whole
 from .._runtime.deadline import time_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard
-from .._runtime.patching import Patches
 from .._runtime.sockets import keepalive_options
+from ._clients import Patches, known
 from .httpcore import judge_async_pool, judge_pool
 
 __all__ = ["AsyncClient", "AsyncHTTPTransport", "Client", "HTTPTransport", "limits", "timeout"]
+
+
+DISTRIBUTION = MODULE = "httpx"
+VERSIONS = ("0.27", "1")
+
+known(DISTRIBUTION, httpx.__version__, VERSIONS, [(httpx.Client, "_init_transport"), (httpx.Client, "_init_proxy_transport")])
 
 
 def limits(configuration: Configuration) -> httpx.Limits:
@@ -140,27 +146,28 @@ class AsyncClient(httpx.AsyncClient):
         return AsyncHTTPTransport(self.configuration, proxy=proxy, **options)
 
 
-MODULE = "httpx"
-VERSIONS = ("0.27", "1")
-EFFECT = "waiting for a connection ends before the invocation; its connections are httpcore's"
+_patches = Patches()
 
 
-def plan(configuration: Configuration) -> Patches:  # noqa: ARG001 - every adapter's `plan` is called alike
-    """What `thawsafe.install` changes: transports, existing ones too. Raises UnknownClient when they are not as expected."""
-    patches = Patches("httpx")
-    send = patches.original(httpx.HTTPTransport, "handle_request")
-    send_async = patches.original(httpx.AsyncHTTPTransport, "handle_async_request")
+def install(configuration: Configuration) -> list[str]:  # noqa: ARG001 - its connections are httpcore's, which has it
+    """Limit what transports wait for a connection, existing ones too. Says what it did; twice is once."""
+    if _patches:
+        return []
+    send, send_async = httpx.HTTPTransport.handle_request, httpx.AsyncHTTPTransport.handle_async_request
 
-    def handle_request(self: Any, request: httpx.Request) -> httpx.Response:
+    def handle_request(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
         wait_within_time_left(request)
-        answer: httpx.Response = send(self, request)
-        return answer
+        return send(self, request)
 
-    async def handle_async_request(self: Any, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         wait_within_time_left(request)
-        answer: httpx.Response = await send_async(self, request)
-        return answer
+        return await send_async(self, request)
 
-    patches.replace(httpx.HTTPTransport, "handle_request", handle_request)
-    patches.replace(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request)
-    return patches
+    _patches.replace(httpx.HTTPTransport, "handle_request", handle_request)
+    _patches.replace(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request)
+    return ["httpx: waiting for a connection ends before the invocation does."]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()

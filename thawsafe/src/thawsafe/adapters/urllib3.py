@@ -25,8 +25,8 @@ from .._core.limits import finite, whole
 from .._runtime.deadline import time_left, within_time_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard, Life
-from .._runtime.patching import Patches
 from .._runtime.sockets import keepalive_options
+from ._clients import Patches, known
 
 _Known = tuple[Any, Life] | None
 """What a connection object carries: the socket that it had, and what is known of that connection."""
@@ -41,6 +41,13 @@ REDIRECTS = 10
 
 _HOOKS = ("_get_conn", "_put_conn", "_get_timeout")
 """The methods of a pool that are its hooks: take out, put back, the timeout of one request."""
+
+
+DISTRIBUTION = MODULE = "urllib3"
+VERSIONS = ("2.0", "3")
+
+_version: str = urllib3.__version__  # type: ignore[attr-defined] # there, and not in its stubs' list
+known(DISTRIBUTION, _version, VERSIONS, [(HTTPConnectionPool, name) for name in _HOOKS])
 
 
 def _hooks(pool_class: type[HTTPConnectionPool], guard: Guard, longest_wait: float | None) -> dict[str, Any]:
@@ -241,19 +248,20 @@ class ProxyManager(urllib3.ProxyManager):
         self.pool_classes_by_scheme = judged_pools(self.guard, finite(configuration.request_timeout))
 
 
-MODULE = "urllib3"
-VERSIONS = ("2.0", "3")
-EFFECT = "connections are judged before they are reused, and requests end before the invocation; so are those of requests and botocore"
+_patches = Patches()
 
 
-def plan(configuration: Configuration) -> Patches:
-    """What `thawsafe.install` changes: the pools themselves, so that every manager's, session's and client's are meant, existing ones too.
-
-    Raises UnknownClient when they are not as expected.
-    """
-    patches = Patches("urllib3")
-    for name in _HOOKS:
-        patches.original(HTTPConnectionPool, name)
+def install(configuration: Configuration) -> list[str]:
+    """Judge the connections of every pool, existing ones too, and with them those of requests and botocore. Says what it did; twice is once."""
+    if _patches:
+        return []
     for name, hook in _hooks(HTTPConnectionPool, Guard("urllib3", configuration), None).items():
-        patches.replace(HTTPConnectionPool, name, hook)
-    return patches
+        _patches.replace(HTTPConnectionPool, name, hook)
+    return [
+        "urllib3, requests, botocore: connections of pools are judged when they are taken out; requests end before the invocation does.",
+    ]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
@@ -88,17 +89,8 @@ class Connection:
             return False
         was_spared, self.fate = self.spared, fate
         if self.spared != was_spared and self._edge.held and not self.hole:
-            self._spare() if self.spared else self._hold()
+            self.call_off() if self.spared else self._hold()
         return True
-
-    def _spare(self) -> None:
-        """In a freeze, the network goes on for it after all."""
-        if self._refused:
-            self._refuse()
-        elif self.relay is not None and self._held is not None:
-            self._held.call_off()
-            self.relay.inward.release()
-            self.relay.outward.release()
 
     def _hold(self) -> None:
         """In a freeze, nothing that comes is passed on."""
@@ -180,16 +172,26 @@ class Connection:
         if self.relay is not None and end.is_told and end.how != "silence":
             self._record.closed(self.relay, end.by, end.how, met=self.fate, at=end.at)
 
+    def resume(self) -> bool:
+        """The freeze ends, and the peer's side is quiet: go on, if that is all there is to do. Most connections of most freezes end here, so it is short."""
+        relay, held, idle = self.relay, self._held, self._idle
+        if relay is None or held is None or idle is None or held.end is not None or self.hole or self.fate not in ("lost", "survive"):
+            return False
+        held.reset()
+        idle.begin_anew()
+        self._go_on(relay, idle.since)
+        return True
+
     def release(self, mask: int) -> Thaw:
         """The freeze ends; `mask` is what poll(2) says about the peer's side."""
         if self.hole:
             return Thaw()
         idle_since = 0.0
         if self._idle is not None:
-            idle_since = self._services.now() - self._idle.seconds(unread=mask != 0)
+            idle_since = self._idle.since()
             self._idle.begin_anew()
         if self.spared:
-            self._first_write.expect(self.relay, idle_since)
+            self._first_write.expect(self.relay, lambda: idle_since)
             return Thaw()
         if self._held is not None:
             return self._meet(*self._held.finish(mask), idle_since)
@@ -201,12 +203,12 @@ class Connection:
         came = end.how if end is not None and end.by == "peer" and end.how != "silence" else data
         if self.fate == "blackhole" or (end is not None and end.how == "silence"):
             self._record.lost("blackhole", end)
-            self._first_write.expect(None, idle_since)
+            self._first_write.lose(idle_since)
             self._swallow()
             return Thaw(came, "blackhole")
         if end is not None and (self.fate == "lost" or not end.is_told):
             self._record.lost("lost", end)
-            self._first_write.expect(None, idle_since)
+            self._first_write.lose(idle_since)
             self._vanish(keep_far=not end.is_told)
             return Thaw(came, "lost")
         if self.relay is None:
@@ -217,16 +219,16 @@ class Connection:
         elif end is not None and end.how == "rst":
             self.relay.abort()
         else:
-            self._go_on(self.relay, idle_since)
+            self._go_on(self.relay, lambda: idle_since)
         return Thaw(came)
 
-    def _go_on(self, relay: Relay, idle_since: float) -> None:
+    def _go_on(self, relay: Relay, idle_since: Callable[[], float]) -> None:
         self._first_write.expect(relay, idle_since)
         relay.inward.release()
         relay.outward.release()
 
     def call_off(self) -> None:
-        """A freeze ends before it was one: nothing is lost by it."""
+        """For this connection there is no freeze after all: nothing is lost by it."""
         if self.hole:
             return
         if self._refused:
@@ -284,7 +286,7 @@ class Connection:
     def _path_died(self, then: Then) -> None:
         """While nothing is held."""
         assert self.relay is not None and self._idle is not None
-        self._first_write.expect(None, self._services.now() - self._idle.seconds())
+        self._first_write.lose(self._idle.since())
         if then == "fin":
             self._record.closed(self.relay, "middlebox", "fin", met=self._met)
             self.relay.end(socket.socket.close, socket.socket.close)

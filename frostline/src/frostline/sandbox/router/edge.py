@@ -94,17 +94,18 @@ class Edge:
                 connection.call_off()
         else:
             masks = _poll_outer(connections)
-            thaws = [connection.release(masks.get(connection.outer_fd, 0)) for connection in connections]
+            stirred = [one for one in connections if one.outer_fd in masks or not one.resume()]
+            thaws = [connection.release(masks.get(connection.outer_fd, 0)) for connection in stirred]
             if connections:
-                self._tell_restored(thaws)
-            self._dig([connection for connection in connections if connection.hole and connection not in self._holes])
+                self._tell_restored(len(connections), thaws)
+            self._dig([connection for connection in stirred if connection.hole and connection not in self._holes])
         if self.outdated:
             self.outdated = False
             self._reconsider(self)
         if self.empty:
             self._on_empty(self)
 
-    def _tell_restored(self, thaws: list[Thaw]) -> None:
+    def _tell_restored(self, connections: int, thaws: list[Thaw]) -> None:
         now = self._services.now()
         came = [thaw.came for thaw in thaws]
         taken = [thaw.taken for thaw in thaws]
@@ -113,7 +114,7 @@ class Edge:
                 self.address,
                 at=now,
                 frozen_s=now - self._held_at,
-                connections=len(thaws),
+                connections=connections,
                 drained=self._drained,
                 fins=came.count("fin"),
                 resets=came.count("rst"),

@@ -23,18 +23,22 @@ class FirstWrite:
         self._environment, self._connection = environment, connection
         self._now, self._tell = now, tell
         self._relay: Relay | None = None
-        self._idle_since = 0.0
+        self._idle_since: Callable[[], float] = now
         self._wrote_at: float | None = None
         self._told = False
         self._limit: asyncio.TimerHandle | None = None
 
-    def expect(self, relay: Relay | None, idle_since: float) -> None:
-        """It comes next. Without a relay nobody will pass it on; `answered` says then what became of it."""
-        self.stop()
+    def expect(self, relay: Relay | None, idle_since: Callable[[], float]) -> None:
+        """It comes next; `idle_since` is asked when it does."""
         self._told = False
         self._relay, self._idle_since = relay, idle_since
         if relay is not None:
             relay.outward.first = self._wrote
+
+    def lose(self, idle_since: float) -> None:
+        """It comes next, and nobody will pass it on: `answered_unseen` says what became of it."""
+        self.stop()
+        self.expect(None, lambda: idle_since)
 
     def answered(self, answer: Answered) -> None:
         """The environment got this; nothing to tell about unless it wrote, and the relay saw it."""
@@ -61,7 +65,8 @@ class FirstWrite:
 
     def _wrote(self) -> None:
         if self._relay is not None:
-            self._wrote_at = self._now()
+            self._wrote_at, idle_since = self._now(), self._idle_since()
+            self._idle_since = lambda: idle_since
             self._relay.inward.first = partial(self.answered, "data")
             self._limit = asyncio.get_running_loop().call_later(ANSWER_LIMIT_S, self.answered, "nothing")
 
@@ -73,6 +78,6 @@ class FirstWrite:
                 at=at,
                 answer=answer,
                 after_s=after_s,
-                idle_s=wrote_at - self._idle_since,
+                idle_s=wrote_at - self._idle_since(),
             )
         )

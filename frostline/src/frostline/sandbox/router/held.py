@@ -63,8 +63,14 @@ class Held:
         self._let_go()
         return self._done()
 
+    def reset(self) -> None:
+        """Nothing has come."""
+        self._relay.inward.met = None
+        self.end, self._came_at, self._cut = None, None, False
+
     def _done(self) -> End | None:
-        end, self.end, self._came_at, self._cut = self.end, None, None, False
+        end = self.end
+        self.reset()
         return end
 
     def _let_go(self) -> None:

@@ -44,15 +44,18 @@ class Idle:
         self._middlebox: Middlebox | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def last(self, *, unread: bool = True) -> float:
-        """When the last byte came. `unread`: there may be some that nobody has read, which the kernel knows of."""
-        inward, outward = self._relay.inward.last_at or 0.0, self._relay.outward.last_at or 0.0
-        arrived = self._now() - tcp.info(self._relay.outer).quiet_s - TICKS_S if unread else 0.0
-        return max(self._opened_at, inward, outward, arrived)
+    def last(self) -> float:
+        """When the last byte came, read or not."""
+        arrived = self._now() - tcp.info(self._relay.outer).quiet_s - TICKS_S
+        return max(self._opened_at, self._relay.inward.last_at or 0.0, self._relay.outward.last_at or 0.0, arrived)
 
-    def seconds(self, *, unread: bool = True) -> float:
+    def seconds(self) -> float:
         """For how long there has been none; what was made to pass included."""
-        return self._since(self.last(unread=unread))
+        return self._since(self.last())
+
+    def since(self) -> float:
+        """When it began to be idle; what was made to pass included."""
+        return self._now() - self.seconds()
 
     def _since(self, last: float) -> float:
         return self._now() - last + (self._passed_s if last <= self._passed_at else 0.0)

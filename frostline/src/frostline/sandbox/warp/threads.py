@@ -33,7 +33,7 @@ _SECOND = 1_000_000_000
 
 
 def move_waits(process: Process, gap_ns: int) -> int:
-    """Have the waits of a frozen process be reckoned anew; how many. Raises OSError, with the others done all the same."""
+    """Have the waits of a frozen process be reckoned anew; how many. Raises OSError when one could not be, with the others done all the same."""
     moved, failed = 0, None
     for thread in process.threads():
         try:

@@ -1,0 +1,168 @@
+"""The pytest plugin: fixtures with functions that freeze, and the findings of a test that failed.
+
+docs/testing.md tells how it is used. Every pytest run on a machine with Frostline imports this module, so it imports nothing of Frostline before a test
+asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .frozen import Frostline
+    from .frozen_async import AsyncFrostline
+    from .session import Session
+
+MARKER = "frostline"
+
+_ASKED: pytest.StashKey[list[Frostline | AsyncFrostline]] = pytest.StashKey()
+_FOLDER: pytest.StashKey[Path] = pytest.StashKey()
+"""Where the timelines of a failed test go, where nothing else is said."""
+
+_SETTINGS = ("level", "upstreams", "allow_network")
+_PARAMETERS = {"gaps": "gap", "fates": "fate"}
+"""What a marker gives several of, and the argument of a test that takes one."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--frostline-output`."""
+    parser.getgroup("frostline", "functions that freeze (Frostline)").addoption(
+        "--frostline-output",
+        metavar="DIR",
+        help="Write the timelines of functions in failed tests to this folder. Default: each test's tmp_path.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(*, gaps=[...], fates=[...], level=..., upstreams=[...], allow_network=...): run a test once for each gap and fate, which it takes as its "
+        "arguments `gap` and `fate`; and what its functions live with, unless function(...) says otherwise (Frostline).",
+    )
+
+
+# Markers -------------------------------------------------------------------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each gap and fate of its markers."""
+    given = _marked(metafunc.definition)
+    for several, one in _PARAMETERS.items():
+        if several not in given:
+            continue
+        if one in metafunc.fixturenames:
+            values = _values(several, given[several], metafunc.definition)
+            metafunc.parametrize(one, values, ids=[str(value) for value in values])
+        elif any(several in mark.kwargs for mark in metafunc.definition.own_markers if mark.name == MARKER):
+            _refuse(metafunc.definition, f"{several}= is there for tests that take `{one}` as an argument, and this one does not.")
+
+
+def _marked(item: pytest.Item) -> dict[str, Any]:
+    """What the markers of a test say; the closest one counts."""
+    given: dict[str, Any] = {}
+    for mark in item.iter_markers(MARKER):
+        unknown = [name for name in mark.kwargs if name not in (*_PARAMETERS, *_SETTINGS)]
+        if mark.args or unknown:
+            what = unknown[0] if unknown else repr(mark.args[0])
+            _refuse(item, f"{what} is nothing that it takes. There are {', '.join([*_PARAMETERS, *_SETTINGS])}, each with its name.")
+        given = {**mark.kwargs, **given}
+    return given
+
+
+def _values(several: str, values: Any, item: pytest.Item) -> list[Any]:
+    from .errors import FrostlineError
+    from .gap import fate_of, seconds_of
+
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        _refuse(item, f"{several}={values!r} is not a list.")
+    for value in values:
+        try:
+            seconds_of(value) if several == "gaps" else fate_of(value)
+        except FrostlineError as error:
+            _refuse(item, str(error))
+    return list(values)
+
+
+def _refuse(item: pytest.Item, why: str) -> None:
+    pytest.fail(f"{item.nodeid}: @pytest.mark.{MARKER}: {why}", pytrace=False)
+
+
+# Fixtures ------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def _frostline_session() -> Iterator[Session]:
+    """What the tests of a process share."""
+    from .session import Session
+
+    session = Session()
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def frostline(request: pytest.FixtureRequest, _frostline_session: Session) -> Iterator[Frostline]:
+    """Functions that freeze: `fn = frostline.function("template.yaml", "Orders")`."""
+    from .frozen import Frostline
+
+    made = Frostline(session=_frostline_session, folders=_folders(request), **_settings(request))
+    _asked(request).append(made)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def async_frostline(request: pytest.FixtureRequest, _frostline_session: Session) -> Iterator[AsyncFrostline]:
+    """The same for coroutines: `fn = await async_frostline.function("template.yaml", "Orders")`."""
+    from .frozen_async import AsyncFrostline
+
+    made = AsyncFrostline(session=_frostline_session, folders=_folders(request), **_settings(request))
+    _asked(request).append(made)
+    yield made
+    made.lives.close()
+
+
+def _folders(request: pytest.FixtureRequest) -> tuple[Path, ...]:
+    """Where relative paths may begin: where pytest was started, its rootdir, beside the test."""
+    config = request.config
+    return config.invocation_params.dir, config.rootpath, request.path.parent
+
+
+def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return {name: value for name, value in _marked(request.node).items() if name in _SETTINGS}
+
+
+def _asked(request: pytest.FixtureRequest) -> list[Frostline | AsyncFrostline]:
+    request.node.stash[_FOLDER] = request.getfixturevalue("tmp_path")
+    there: list[Frostline | AsyncFrostline] = request.node.stash.setdefault(_ASKED, [])
+    return there
+
+
+# A failed test -------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What its functions have to say is part of its report."""
+    report = yield
+    if call.when == "call" and report.failed and (asked := item.stash.get(_ASKED, [])):
+        lives = [life for one in asked for life in one.lives.all]
+        if lives:
+            report.sections.append(("Frostline", _told(item, asked[0], lives)))
+    return report
+
+
+def _told(item: pytest.Item, asked: Frostline | AsyncFrostline, lives: list[Any]) -> str:
+    from .told import told
+
+    output = item.config.getoption("--frostline-output")
+    if output is None:
+        folder, prefix = item.stash[_FOLDER], "frostline-"
+    else:
+        folder, prefix = item.config.invocation_params.dir / output, f"{item.nodeid}-"
+    return asked.lives.session.portal.call(told(lives, folder, prefix))

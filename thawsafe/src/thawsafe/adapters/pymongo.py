@@ -1,0 +1,292 @@
+"""pymongo: clients whose connections are judged when they are taken out of their pools.
+
+    from thawsafe.adapters import pymongo
+    client = pymongo.MongoClient("mongodb://db.internal/app")          # or pymongo.AsyncMongoClient
+
+What PyMongo does itself: a connection that was idle for more than a second is looked at before it is used, which finds one whose end has
+arrived, and one that was idle for longer than `maxIdleTimeMS` is closed; that has no default. One that the network has forgotten is used: a
+read, and a write in a replica set, is then sent again, which the server can tell; any other write fails. Its monitors are threads, or tasks,
+that ask each server every 10 s: after a freeze theirs fail as well, and then every connection of the client is closed, those in use too.
+
+Here every connection is judged that PyMongo takes from a pool, its monitors' too: theirs get a new one after a freeze, others answer a ping
+first, bounded in time. When one did not answer, others of the pool that were last used before are not asked. Monitors that keep a request
+waiting (`serverMonitoringMode` stream) cannot be judged: where freezes are unannounced they poll, as PyMongo does by itself on Lambda.
+
+PyMongo has no public place for this. Used though private: `_pool_class`, its parameter for deep customization; `_get_conn`, `_perished`,
+`connect` and `checkin` of pools; `_select_server` of clients; `set_conn_timeout` of connections. Of the configuration, `connections` counts for
+nothing (a pool has one host), nor does `keepalive` (PyMongo sets its own, 120 s); `retries` switches PyMongo's retries on or off.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import pymongo
+from pymongo.asynchronous.pool import Pool as AsyncPool
+from pymongo.synchronous.pool import Pool
+
+from .._core.configurations import Configuration, NoRetries
+from .._core.limits import finite, whole
+from .._runtime.deadline import time_left, within_time_left
+from .._runtime.guard import Guard, Life
+from .._runtime.watch import WATCH
+from ._clients import Patches, detected, known
+
+if TYPE_CHECKING:
+    _MongoClient = pymongo.MongoClient[Any]
+    _AsyncMongoClient = pymongo.AsyncMongoClient[Any]
+else:
+    _MongoClient = pymongo.MongoClient
+    _AsyncMongoClient = pymongo.AsyncMongoClient
+
+__all__ = ["AsyncMongoClient", "MongoClient", "install", "uninstall"]
+
+DISTRIBUTION = MODULE = "pymongo"
+VERSIONS = ("4.14", "4.21")
+"""The first version that is known, and the first that is not."""
+_PARTS = [(pool, name) for pool in (Pool, AsyncPool) for name in ("_get_conn", "_perished", "connect", "checkin")]
+known(
+    DISTRIBUTION,
+    pymongo.version,
+    VERSIONS,
+    [*_PARTS, (pymongo.MongoClient, "_select_server"), (pymongo.AsyncMongoClient, "_select_server")],
+)
+
+
+class _Seen:
+    """What is kept on a connection."""
+
+    __slots__ = ("began", "life")
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.began = time.monotonic()
+        """When it was taken out, or opened."""
+
+
+def _opened(pool: Any, connection: Any, took: float) -> None:
+    address = connection.address
+    life = pool.guard.opened(f"{address[0]}:{address[1]}" if address[1] else str(address[0]), took)
+    connection.thawsafe = _Seen(life)
+    # A weak reference, or connections would go only when Python looks for cycles.
+    connection.set_conn_timeout = functools.partial(_set_timeout, weakref.proxy(connection))
+
+
+def _set_timeout(connection: Any, timeout: float | None) -> None:
+    """A connection's `set_conn_timeout`, inside the invocation."""
+    type(connection).set_conn_timeout(connection, within_time_left(timeout))
+
+
+def _may_ask(pool: Any, connection: Any, life: Life) -> bool:
+    """Not on a monitor's connection, which asks by itself; nor when another did not answer that was used later than this one."""
+    return not connection.is_sdam and life.last.monotonic > getattr(pool, "thawsafe_silence", float("-inf"))
+
+
+def _returned(pool: Any, connection: Any) -> None:
+    seen: _Seen | None = getattr(connection, "thawsafe", None)
+    if seen is None:
+        return
+    if not connection.closed:
+        pool.guard.used(seen.life)
+    elif connection.opts.socket_timeout is None or time.monotonic() - seen.began < connection.opts.socket_timeout:
+        pool.guard.failed(seen.life)  # it broke; after a timeout it is closed too, and that says nothing about its path
+
+
+def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
+    """What is replaced of PyMongo's pools."""
+    get_conn, perished, connect, checkin = pool_class._get_conn, pool_class._perished, pool_class.connect, pool_class.checkin
+
+    @functools.wraps(get_conn)
+    def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        left = time_left()
+        if left is None or self.is_sdam:
+            return get_conn(self, *args, **kwargs)
+        with pymongo.timeout(left):
+            return get_conn(self, *args, **kwargs)
+
+    @functools.wraps(perished)
+    def _perished(self: Any, connection: Any) -> bool:
+        seen: _Seen | None = getattr(connection, "thawsafe", None)
+        if seen is not None and not self.guard.fresh(seen.life):
+            question = functools.partial(_answers, connection) if _may_ask(self, connection, seen.life) else None
+            if not self.guard.usable(seen.life, connection.conn_closed, question):
+                self.thawsafe_silence = WATCH.now().monotonic
+                connection.close_conn("stale")
+                return True
+            seen.began = time.monotonic()
+        return bool(perished(self, connection))
+
+    @functools.wraps(connect)
+    def connect_(self: Any, *args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        connection = connect(self, *args, **kwargs)
+        _opened(self, connection, time.perf_counter() - began)
+        return connection
+
+    @functools.wraps(checkin)
+    def checkin_(self: Any, connection: Any) -> None:
+        _returned(self, connection)
+        checkin(self, connection)
+
+    return {"_get_conn": _get_conn, "_perished": _perished, "connect": connect_, "checkin": checkin_}
+
+
+def _answers(connection: Any, timeout: float) -> bool:
+    """After an error, a timeout too, PyMongo has closed the connection."""
+    with pymongo.timeout(timeout):
+        connection.set_conn_timeout(timeout)
+        connection.command("admin", {"ping": 1}, publish_events=False)
+    return True
+
+
+def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
+    """As `judged`, for asyncio."""
+    get_conn, perished, connect, checkin = pool_class._get_conn, pool_class._perished, pool_class.connect, pool_class.checkin
+
+    @functools.wraps(get_conn)
+    async def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        left = time_left()
+        if left is None or self.is_sdam:
+            return await get_conn(self, *args, **kwargs)
+        with pymongo.timeout(left):
+            return await get_conn(self, *args, **kwargs)
+
+    @functools.wraps(perished)
+    async def _perished(self: Any, connection: Any) -> bool:
+        seen: _Seen | None = getattr(connection, "thawsafe", None)
+        if seen is not None and not self.guard.fresh(seen.life):
+            question = functools.partial(_answers_async, connection) if _may_ask(self, connection, seen.life) else None
+            if not await self.guard.usable_async(seen.life, connection.conn_closed, question):
+                self.thawsafe_silence = WATCH.now().monotonic
+                await connection.close_conn("stale")
+                return True
+            seen.began = time.monotonic()
+        return bool(await perished(self, connection))
+
+    @functools.wraps(connect)
+    async def connect_(self: Any, *args: Any, **kwargs: Any) -> Any:
+        began = time.perf_counter()
+        connection = await connect(self, *args, **kwargs)
+        _opened(self, connection, time.perf_counter() - began)
+        return connection
+
+    @functools.wraps(checkin)
+    async def checkin_(self: Any, connection: Any) -> None:
+        _returned(self, connection)
+        await checkin(self, connection)
+
+    return {"_get_conn": _get_conn, "_perished": _perished, "connect": connect_, "checkin": checkin_}
+
+
+async def _answers_async(connection: Any, timeout: float) -> bool:  # noqa: ASYNC109 - PyMongo's own limit
+    with pymongo.timeout(timeout):
+        connection.set_conn_timeout(timeout)
+        await connection.command("admin", {"ping": 1}, publish_events=False)
+    return True
+
+
+def selected(select_server: Callable[..., Any]) -> Callable[..., Any]:
+    """A client's `_select_server`, inside the invocation."""
+
+    @functools.wraps(select_server)
+    def select(self: Any, *args: Any, **kwargs: Any) -> Any:
+        left = time_left()
+        if left is None:
+            return select_server(self, *args, **kwargs)
+        with pymongo.timeout(left):
+            return select_server(self, *args, **kwargs)
+
+    return select
+
+
+def selected_async(select_server: Callable[..., Any]) -> Callable[..., Any]:
+    """As `selected`, for asyncio."""
+
+    @functools.wraps(select_server)
+    async def select(self: Any, *args: Any, **kwargs: Any) -> Any:
+        left = time_left()
+        if left is None:
+            return await select_server(self, *args, **kwargs)
+        with pymongo.timeout(left):
+            return await select_server(self, *args, **kwargs)
+
+    return select
+
+
+def _options(configuration: Configuration, host: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """A configuration as a client's options; what was given goes before it, in URIs too. PyMongo's 0 and None are no limit."""
+    connect = configuration.connect_timeout + configuration.tls_timeout
+    tried = not isinstance(configuration.retries, NoRetries)
+    ours: dict[str, Any] = {
+        "connectTimeoutMS": _milliseconds(connect),
+        "serverSelectionTimeoutMS": _milliseconds(connect),
+        "socketTimeoutMS": _milliseconds(configuration.request_timeout),
+        "waitQueueTimeoutMS": _milliseconds(configuration.request_timeout),
+        "maxIdleTimeMS": _milliseconds(configuration.idle_age),
+        "maxPoolSize": whole(configuration.connections_per_host) or 0,
+        "retryReads": tried,
+        "retryWrites": tried,
+    }
+    if configuration.unannounced_freezes:
+        ours["serverMonitoringMode"] = "poll"
+    hosts = [host] if isinstance(host, str) else host or []
+    said = {name.lower() for uri in hosts for name, _ in parse_qsl(str(uri).partition("?")[2])} | {name.lower() for name in given}
+    return {name: value for name, value in ours.items() if name.lower() not in said and value is not None} | given
+
+
+def _milliseconds(seconds: float) -> int | None:
+    """None is PyMongo's default, which for most of these is no limit; a server is selected within 30 s."""
+    return None if finite(seconds) is None else max(1, round(seconds * 1000))
+
+
+class MongoClient(_MongoClient):
+    """PyMongo's MongoClient with judged connections.
+
+    configuration: the limits; None for `thawsafe.detect()` with an idle age of 240 s. Everything else is PyMongo's, and goes before it.
+    """
+
+    def __init__(self, host: Any = None, port: int | None = None, *, configuration: Configuration | None = None, **options: Any) -> None:
+        configuration = configuration or detected()
+        self.__dict__["guard"] = guard = Guard("pymongo", configuration)
+        pool_class = type("JudgedPool", (Pool,), judged(Pool) | {"guard": guard})
+        super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
+
+    _select_server = selected(pymongo.MongoClient._select_server)
+
+
+class AsyncMongoClient(_AsyncMongoClient):
+    """PyMongo's AsyncMongoClient with judged connections; see `MongoClient`."""
+
+    def __init__(self, host: Any = None, port: int | None = None, *, configuration: Configuration | None = None, **options: Any) -> None:
+        configuration = configuration or detected()
+        self.__dict__["guard"] = guard = Guard("pymongo", configuration)
+        pool_class = type("JudgedPool", (AsyncPool,), judged_async(AsyncPool) | {"guard": guard})
+        super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
+
+    _select_server = selected_async(pymongo.AsyncMongoClient._select_server)
+
+
+_patches = Patches()
+
+
+def install(configuration: Configuration) -> list[str]:
+    """Judge the connections of every client of PyMongo. Says what it did; twice is once."""
+    if _patches:
+        return []
+    guard = Guard("pymongo", configuration)
+    for pool_class, changes in ((Pool, judged(Pool)), (AsyncPool, judged_async(AsyncPool))):
+        for name, value in (changes | {"guard": guard}).items():
+            _patches.replace(pool_class, name, value)
+    _patches.replace(pymongo.MongoClient, "_select_server", selected(pymongo.MongoClient._select_server))
+    _patches.replace(pymongo.AsyncMongoClient, "_select_server", selected_async(pymongo.AsyncMongoClient._select_server))
+    return ["pymongo: connections of pools, sync and asyncio, are judged when they are taken; after a freeze they answer a ping first."]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests."""
+    _patches.undo()
