@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 
 
 class H2Server:
@@ -23,6 +24,12 @@ class H2Server:
         self.port: int = self._listener.getsockname()[1]
         self.seen: Counter[str] = Counter()
         self.pings = 0
+        self.hold = threading.Event()
+        """Cleared: answers to `/slow` wait until it is set again."""
+        self.hold.set()
+        self.held = threading.Event()
+        """One of them waits."""
+        self._states: list[tuple[h2.connection.H2Connection, socket.socket]] = []
         self._context = context
         self._lock = threading.Lock()
         self._connections: list[socket.socket] = []
@@ -42,13 +49,14 @@ class H2Server:
             thread.start()
 
     def _serve(self, client: socket.socket) -> None:
-        with contextlib.suppress(OSError, ssl.SSLError), contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, h2.exceptions.ProtocolError), contextlib.ExitStack() as stack:
             if self._context is not None:
                 client = stack.enter_context(self._context.wrap_socket(client, server_side=True))
                 self._connections.append(client)
             state = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
             state.initiate_connection()
             client.sendall(state.data_to_send())
+            self._states.append((state, client))
             while data := client.recv(65536):
                 for event in state.receive_data(data):
                     self._handle(state, event)
@@ -66,8 +74,24 @@ class H2Server:
             state.acknowledge_received_data(event.flow_controlled_length or 0, event.stream_id or 0)
         elif isinstance(event, h2.events.StreamEnded):
             stream = event.stream_id or 0
+            if not self.hold.is_set():
+                self.held.set()
+                self.hold.wait(5)
             state.send_headers(stream, [(":status", "200"), ("content-length", "2")])
             state.send_data(stream, b"ok", end_stream=True)
+
+    def ping_clients(self) -> None:
+        """An unread frame on every connection."""
+        for state, client in self._states:
+            state.ping(b"fromhere")
+            client.sendall(state.data_to_send())
+
+    def say_goodbye(self) -> None:
+        """GOAWAY, and the end, on every connection."""
+        for state, client in self._states:
+            state.close_connection()
+            client.sendall(state.data_to_send())
+            client.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

@@ -19,12 +19,13 @@ class TaggedServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, keep_alive: str | None, context: ssl.SSLContext | None) -> None:
+    def __init__(self, keep_alive: str | None, context: ssl.SSLContext | None, close: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.port: int = self.server_address[1]
         self.seen: Counter[str] = Counter()
         self.lock = threading.Lock()
         self.keep_alive = keep_alive
+        self.close_after_answers = close
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
@@ -48,6 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.seen[self.path.partition("?")[0].rpartition("/")[2]] += 1
         self.send_response(200)
         self.send_header("Content-Length", str(len(body or OK)))
+        if self.server.close_after_answers:
+            self.send_header("Connection", "close")
         if self.server.keep_alive:
             self.send_header("Keep-Alive", self.server.keep_alive)
         self.end_headers()
@@ -61,9 +64,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(keep_alive: str | None = None, context: ssl.SSLContext | None = None) -> Iterator[TaggedServer]:
-    """`keep_alive`: what the server says in that header. `context`: for https."""
-    server = TaggedServer(keep_alive, context)
+def http_server(keep_alive: str | None = None, context: ssl.SSLContext | None = None, *, close: bool = False) -> Iterator[TaggedServer]:
+    """`keep_alive`: what the server says in that header. `context`: for https. `close`: it closes after every answer, and says so."""
+    server = TaggedServer(keep_alive, context, close)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

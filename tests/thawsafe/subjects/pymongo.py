@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import warnings
 from contextlib import AbstractContextManager
 
 from tests.thawsafe.servers.mongo import MongoServer
@@ -15,10 +17,13 @@ URI = "mongodb://{host}:{port}/?loadBalanced=true"
 
 class MongoTestClient(Client):
     def __init__(self, uri: str, configuration: Configuration) -> None:
+        self.process = os.getpid()
         self.client = pymongo.MongoClient(uri, configuration=configuration.replace(retries=NO_RETRIES))
         self.tags = self.client["d"]["tags"]
 
     def call(self, tag: str, *, idempotent: bool) -> None:
+        if os.getpid() != self.process:
+            warnings.filterwarnings("ignore", "MongoClient opened before fork")  # PyMongo's own, and true of its monitors
         if idempotent:
             assert self.tags.find_one({"_id": tag}) == {"_id": tag}
         else:

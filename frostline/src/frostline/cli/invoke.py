@@ -13,24 +13,13 @@ from urllib.parse import quote, urlsplit
 
 import click
 
-from ..control.plane import ControlPlane, OpenSandbox
+from ..control.plane import ControlPlane
 from ..control.service import Service
 from ..core.effects import FunctionFailed, Outcome, Succeeded, Throttled, Unavailable
-from ..core.policy import Policy
 from ..project import Project
 from ..wire.invoke_api import MAX_REQUEST
 from ..wire.payload_json import payload_error
-from .options import (
-    DEFAULT_PORT,
-    Failure,
-    chosen_fates,
-    chosen_middleboxes,
-    chosen_upstreams,
-    policy_options,
-    project_options,
-    source,
-    take_policy,
-)
+from .options import DEFAULT_PORT, Failure, policy_options, project_options, source, take_policy, take_surroundings
 from .running import load_project, opener, run
 from .terminal import Printer
 
@@ -63,27 +52,25 @@ def invoke(
     endpoint: str | None,
     asynchronous: bool,
     as_json: bool,
-    freeze: str,
-    fates: tuple[str, ...],
-    middleboxes: tuple[str, ...],
-    upstreams: tuple[str, ...],
     story: str | None,
     **options: Any,
 ) -> None:
     """Invoke a function and print its response; its log goes to standard error.
 
-    FUNCTION names a function of a running `frostline up`. PATH (a template, folder, zip or file) starts an environment for this one invocation.
+    FUNCTION names a function of a running `frostline up`. PATH (a template, folder, zip or file) starts an environment for this one invocation; with
+    --after it is invoked, frozen for so long, and invoked again.
     Exit status: 0 the function answered, 1 it failed or could not be invoked.
     """
     payload = _event(event)
     if port is None and endpoint is None and ("/" in target or Path(target).exists()):
         if asynchronous:
             raise Failure("--asynchronous needs a running `frostline up`: without one, nobody would run the event.")
-        sandbox = opener(freeze, chosen_fates(fates, freeze), chosen_upstreams(upstreams), middleboxes=chosen_middleboxes(middleboxes))
-        chosen = take_policy(options, freeze, spares=0)
+        surroundings = take_surroundings(options)
+        chosen = take_policy(options, surroundings.freeze, spares=0)
         project = load_project(source(target, **options))
         name = _choose(project, function)
-        answer = run(_once(project, name, payload, chosen, sandbox, Path(story) if story else None, as_json=as_json))
+        plane = ControlPlane(opener(surroundings), policy=chosen, story=Path(story) if story else None, note=Printer(err=True).note)
+        answer = run(_once(plane, project, name, payload, story, after_s=surroundings.after_s, as_json=as_json))
         assert answer is not None  # a signal exits
         _tell(name, *answer, as_json=as_json)
         return
@@ -137,10 +124,9 @@ def _choose(project: Project, wanted: str | None) -> str:
 
 
 async def _once(
-    project: Project, name: str, payload: bytes, chosen: Policy, sandbox: OpenSandbox, story: Path | None, *, as_json: bool
+    plane: ControlPlane, project: Project, name: str, payload: bytes, story: str | None, *, after_s: float | None, as_json: bool
 ) -> tuple[str, Outcome]:
     printer = Printer(err=True)
-    plane = ControlPlane(sandbox, policy=chosen, story=story, note=printer.note)
     try:
         try:
             await plane.open()
@@ -150,10 +136,22 @@ async def _once(
         if not as_json:
             plane.logs.follow(printer.line)
         answer = await plane.call(name, payload, tail=True)
+        if after_s is not None:
+            await _let_pass(plane, name, after_s)
+            answer = await plane.call(name, payload, tail=True)
         service.close()
     finally:
         await plane.close()
     return answer
+
+
+async def _let_pass(plane: ControlPlane, name: str, seconds: float) -> None:
+    warped = await plane.pass_time(name, seconds)
+    if warped is None:
+        raise Failure(f"no time could pass for {name}: its environment did not freeze.")
+    if warped.error:
+        raise Failure(f"no time could pass for {name}: {warped.error}")
+    plane.tell_clocks(name, warped)
 
 
 def _tell(name: str, request_id: str, outcome: Outcome, *, as_json: bool) -> None:

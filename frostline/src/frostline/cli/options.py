@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import Struct
 
+from ..core.conditions import Conditions
 from ..core.durations import parse_duration
 from ..core.fates import FATES, Fates
 from ..core.fates import parse as parse_fates
-from ..core.middlebox import MIDDLEBOXES, Middleboxes
+from ..core.middlebox import MIDDLEBOXES
 from ..core.middlebox import parse as parse_middleboxes
 from ..core.policy import Policy
 from ..core.upstream import Upstream
@@ -20,6 +22,7 @@ from ..project import Source
 from ..upstreams import PackagesMissing, check
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Parsed = TypeVar("Parsed")
 
 DEFAULT_PORT = 3001
 """The port of `sam local start-lambda`, so that scripts written for it work unchanged."""
@@ -156,6 +159,12 @@ def policy_options(command: Command) -> Command:
                 "rtt=50ms (api.example.com:443=http1,tls,idle=5s); or host:PORT for a port of this machine. Repeatable.",
             ),
             click.option(
+                "--after",
+                type=Duration(),
+                metavar="DURATION",
+                help="How long each freeze is for a function: its clocks are moved by so much, and idle limits pass. Nobody waits.",
+            ),
+            click.option(
                 "--freeze-delay",
                 type=Duration(),
                 default=default.freeze_delay_s,
@@ -220,12 +229,33 @@ def take_policy(options: dict[str, Any], freeze: str, **instead: Any) -> Policy:
     return policy(freeze=freeze, **{name: options.pop(name) for name in names} | instead)
 
 
-def chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
-    """The fates as the options say them."""
-    try:
-        parsed = parse_fates(texts)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--fate'") from error
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What environments run in: how they are frozen, what their connections meet, whom they can talk to, and how long a freeze is for them."""
+
+    freeze: str
+    conditions: Conditions
+    upstreams: tuple[Upstream, ...]
+    after_s: float | None
+    """How much longer a freeze is for an environment than for the machine; None where no clock is moved."""
+
+
+def take_surroundings(options: dict[str, Any]) -> Surroundings:
+    """The surroundings, with their options taken out of a command's `options`. Raises click.BadParameter and Failure."""
+    freeze: str = options.pop("freeze")
+    conditions = Conditions(
+        fates=_chosen_fates(options.pop("fates"), freeze),
+        middleboxes=_parsed(parse_middleboxes, options.pop("middleboxes"), "'--middlebox'"),
+    )
+    after: float | None = options.pop("after")
+    if after is not None and freeze == "off":
+        raise click.BadParameter(
+            "time passes for environments while they are frozen, and with --freeze off they are not.", param_hint="'--after'"
+        )
+    return Surroundings(freeze=freeze, conditions=conditions, upstreams=chosen_upstreams(options.pop("upstreams")), after_s=after or None)
+
+
+def _chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
+    parsed = _parsed(parse_fates, texts, "'--fate'")
     if texts and freeze not in ("best", "network"):
         raise click.BadParameter(
             f"connections meet a fate where the network freezes, and with --freeze {freeze} it does not.", param_hint="'--fate'"
@@ -233,22 +263,18 @@ def chosen_fates(texts: Sequence[str], freeze: str) -> Fates:
     return parsed
 
 
-def chosen_middleboxes(texts: Sequence[str]) -> Middleboxes:
-    """The middleboxes as the options say them."""
-    try:
-        return parse_middleboxes(texts)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--middlebox'") from error
-
-
 def chosen_upstreams(texts: Sequence[str]) -> tuple[Upstream, ...]:
     """The upstreams as the options say them."""
-    try:
-        parsed = parse_upstreams(texts)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--upstream'") from error
+    parsed = _parsed(parse_upstreams, texts, "'--upstream'")
     try:
         check(parsed)
     except PackagesMissing as error:
         raise Failure(str(error)) from error
     return parsed
+
+
+def _parsed(parse: Callable[[Sequence[str]], Parsed], texts: Sequence[str], option: str) -> Parsed:
+    try:
+        return parse(texts)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error

@@ -14,15 +14,12 @@ import click
 
 from ..control.plane import OpenSandbox
 from ..core.events import SandboxEvent
-from ..core.fates import Fates
-from ..core.middlebox import Middleboxes
-from ..core.upstream import Upstream
 from ..project import Project, ProjectError, Source, load
 from ..sandbox.choose import open_sandbox
 from ..sandbox.port import Sandbox, SandboxError
 from ..sandbox.router.upstreams import Upstreams
 from ..upstreams import PROGRAM
-from .options import Failure
+from .options import Failure, Surroundings
 from .terminal import Printer
 
 Result = TypeVar("Result")
@@ -43,16 +40,23 @@ def load_project(source: Source) -> Project:
     return project
 
 
-def opener(
-    freeze: str, fates: Fates | None = None, upstreams: tuple[Upstream, ...] = (), *, middleboxes: Middleboxes | None = None
-) -> OpenSandbox:
-    """Opens the best sandbox that the machine allows, or the level that was asked for, with these upstreams in the lab."""
-    in_the_lab = Upstreams(servers=upstreams, program=(sys.executable, PROGRAM), on_lost=Printer(err=True).note) if upstreams else None
+def opener(chosen: Surroundings) -> OpenSandbox:
+    """Opens the best sandbox that the machine allows, or the level that was asked for, with its upstreams in the lab."""
+    servers, met = chosen.upstreams, chosen.conditions
+    upstreams = Upstreams(servers=servers, program=(sys.executable, PROGRAM), on_lost=Printer(err=True).note) if servers else None
 
     async def open_it(
         report: Callable[[SandboxEvent], None], on_output: Callable[[str, str, Literal["text", "frames"], bytes], None]
     ) -> Sandbox:
-        return await open_sandbox(report, on_output, freezer=freeze, fates=fates, middleboxes=middleboxes, upstreams=in_the_lab)
+        return await open_sandbox(
+            report,
+            on_output,
+            freezer=chosen.freeze,
+            fates=met.fates,
+            middleboxes=met.middleboxes,
+            warp=chosen.after_s is not None,
+            upstreams=upstreams,
+        )
 
     return open_it
 

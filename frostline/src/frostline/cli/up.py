@@ -12,22 +12,11 @@ import msgspec
 
 from ..control.invoke_server import InvokeServer
 from ..control.logs import LogLine
-from ..control.plane import ControlPlane, OpenSandbox
+from ..control.plane import ControlPlane
 from ..control.service import Service
-from ..core.policy import Policy
 from ..project import Project
 from .banner import banner, notes
-from .options import (
-    DEFAULT_PORT,
-    Failure,
-    chosen_fates,
-    chosen_middleboxes,
-    chosen_upstreams,
-    policy_options,
-    project_options,
-    source,
-    take_policy,
-)
+from .options import DEFAULT_PORT, Failure, policy_options, project_options, source, take_policy, take_surroundings
 from .outlet import Outlet
 from .running import load_project, opener, run
 from .terminal import Printer, colours
@@ -55,10 +44,6 @@ def up(
     allow_invoke: bool,
     as_json: bool,
     quiet: bool,
-    freeze: str,
-    fates: tuple[str, ...],
-    middleboxes: tuple[str, ...],
-    upstreams: tuple[str, ...],
     story: str | None,
     **options: Any,
 ) -> None:
@@ -67,29 +52,24 @@ def up(
     The project is a SAM template, a folder (with or without a template), a zip, or a single file. boto3, the AWS CLI and every other SDK
     can invoke its functions with the printed endpoint. An edit is served by the next invocation.
     """
-    chosen = take_policy(options, freeze)
-    sandbox = opener(freeze, chosen_fates(fates, freeze), chosen_upstreams(upstreams), middleboxes=chosen_middleboxes(middleboxes))
+    surroundings = take_surroundings(options)
+    chosen = take_policy(options, surroundings.freeze)
     project = load_project(source(path, **options))
-    recording = Path(story) if story else None
-    work = _serve(project, chosen, sandbox, host, port, recording, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet)
-    run(work, endless=True)
+    plane = ControlPlane(
+        opener(surroundings),
+        policy=chosen,
+        story=Path(story) if story else None,
+        after_s=surroundings.after_s,
+        note=Printer(err=True).note,
+    )
+    run(_serve(plane, project, host, port, story, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet), endless=True)
 
 
 async def _serve(
-    project: Project,
-    policy_: Policy,
-    sandbox: OpenSandbox,
-    host: str,
-    port: int,
-    story: Path | None,
-    *,
-    allow_invoke: bool,
-    as_json: bool,
-    quiet: bool,
+    plane: ControlPlane, project: Project, host: str, port: int, story: str | None, *, allow_invoke: bool, as_json: bool, quiet: bool
 ) -> None:
     printer = Printer()
     errors = Printer(err=True)
-    plane = ControlPlane(sandbox, policy=policy_, story=story, note=errors.note)
     try:
         try:
             level = await plane.open()

@@ -90,6 +90,7 @@ class ControlPlane:
         self._open_sandbox = open_sandbox
         self._story_path = story
         self._after_s = after_s
+        self._told: set[str] = set()
         self._sandbox: Sandbox | None = None
         self._level: Level | None = None
         self._ring: Ring | None = None
@@ -238,6 +239,15 @@ class ControlPlane:
             return None
         return await self.passing.warp(environment, seconds)
 
+    def tell_clocks(self, function: str, warped: EnvironmentWarped) -> None:
+        """Say which clocks did not move with the time that passed, each thing once."""
+        told = [warped.error] if warped.error else [f"{process.name}: {process.note}" for process in warped.processes if process.note]
+        for what in told:
+            sentence = f"{function}: not all of its clocks were moved ({what})"
+            if sentence not in self._told:
+                self._told.add(sentence)
+                self.note(sentence)
+
     def decide(self, conditions: Conditions | None, environment: str | None = None) -> None:
         """Say what connections meet from now on: see `Sandbox.decide`. The story has it."""
         self.sandbox.decide(conditions, environment)
@@ -269,6 +279,8 @@ class ControlPlane:
             self.note(f"an environment could not be started: {event.reason}")
         if isinstance(event, EnvironmentWarped):
             self.passing.warped(event)
+            if self._after_s is not None and host is not None:
+                self.tell_clocks(host.deployment.function.name, event)
         self.ring.feed(event)
         if isinstance(event, EnvironmentGone | EnvironmentStartFailed):
             self._forget(event.environment)

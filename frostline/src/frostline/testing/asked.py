@@ -13,7 +13,7 @@ from ..core.upstream import Upstream, parse
 from ..project import Deployment, Project, ProjectError, Source, load
 from ..trials.trial import Setting
 from ..upstreams import PackagesMissing, check
-from .errors import FrostlineError
+from .errors import FrostlineError, hidden
 
 Level = Literal["network", "processes"]
 """How much of an environment stands still between two invocations: its processes, or its network too."""
@@ -39,6 +39,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 def setting(level: str, upstreams: Upstreams, *, allow_network: bool) -> Setting:
     """What a function's surroundings are. Raises FrostlineError."""
+    __tracebackhide__ = hidden
     if level not in LEVELS:
         raise FrostlineError(f"level={level!r} is none. There are {' and '.join(LEVELS)}.")
     if isinstance(upstreams, str | Upstream):

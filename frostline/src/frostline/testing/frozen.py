@@ -23,7 +23,6 @@ from ..core.fates import Fate
 from ..core.middlebox import Middlebox
 from ..diagnose.finding import Finding
 from ..story.timeline import Connection, Timeline
-from . import gap as gaps
 from .asked import Level, Upstreams
 from .errors import hidden
 from .gap import Gap
@@ -93,12 +92,11 @@ class Frostline:
         Raises FrostlineError for what cannot be found or used, NotFrozen where this machine cannot freeze as much.
         """
         __tracebackhide__ = hidden
-        lives, portal = self.lives, self.lives.session.portal
-        asked = lives.asked(
-            path, name, env, handler=handler, runtime=runtime, timeout=timeout, memory=memory, parameters=dict(parameters or {})
-        )
-        setting = lives.setting(level=level, upstreams=upstreams, allow_network=allow_network)
-        return Function(portal.call(lives.new(asked, setting)), portal)
+        portal = self.lives.session.portal
+        code = {"handler": handler, "runtime": runtime, "timeout": timeout, "memory": memory}
+        surroundings = {"upstreams": upstreams, "allow_network": allow_network, "level": level}
+        life = portal.call(self.lives.new(path, name, env=env, parameters=parameters, **surroundings, **code))
+        return Function(life, portal)
 
 
 class Function:
@@ -150,8 +148,8 @@ class Function:
         environment, NotFrozen where it does not come to stand still, and FrostlineError for what is no gap, fate, middlebox or destination.
         """
         __tracebackhide__ = hidden
-        length = gaps.length(gap, hours, minutes, seconds)
-        self._portal.call(self._life.idle(length, fate=fate, middlebox=middlebox, to=to, real=real))
+        length = gap, hours, minutes, seconds
+        self._portal.call(self._life.idle(*length, fate=fate, middlebox=middlebox, to=to, real=real))
 
     @property
     def findings(self) -> list[Finding]:

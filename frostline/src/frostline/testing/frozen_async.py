@@ -16,7 +16,6 @@ from ..core.fates import Fate
 from ..core.middlebox import Middlebox
 from ..diagnose.finding import Finding
 from ..story.timeline import Connection, Timeline
-from . import gap as gaps
 from .asked import Level, Upstreams
 from .errors import hidden
 from .gap import Gap
@@ -69,12 +68,11 @@ class AsyncFrostline:
     ) -> AsyncFunction:
         """See `Frostline.function`."""
         __tracebackhide__ = hidden
-        lives, portal = self.lives, self.lives.session.portal
-        asked = lives.asked(
-            path, name, env, handler=handler, runtime=runtime, timeout=timeout, memory=memory, parameters=dict(parameters or {})
-        )
-        setting = lives.setting(level=level, upstreams=upstreams, allow_network=allow_network)
-        return AsyncFunction(await portal.wait(lives.new(asked, setting)), portal)
+        portal = self.lives.session.portal
+        code = {"handler": handler, "runtime": runtime, "timeout": timeout, "memory": memory}
+        surroundings = {"upstreams": upstreams, "allow_network": allow_network, "level": level}
+        life = await portal.wait(self.lives.new(path, name, env=env, parameters=parameters, **surroundings, **code))
+        return AsyncFunction(life, portal)
 
 
 class AsyncFunction:
@@ -112,8 +110,8 @@ class AsyncFunction:
     ) -> None:
         """See `Function.idle`."""
         __tracebackhide__ = hidden
-        length = gaps.length(gap, hours, minutes, seconds)
-        await self._portal.wait(self._life.idle(length, fate=fate, middlebox=middlebox, to=to, real=real))
+        length = gap, hours, minutes, seconds
+        await self._portal.wait(self._life.idle(*length, fate=fate, middlebox=middlebox, to=to, real=real))
 
     async def findings(self) -> list[Finding]:
         """See `Function.findings`."""

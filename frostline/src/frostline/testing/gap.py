@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
 
+from msgspec import Struct
+
 from ..core.conditions import Conditions
 from ..core.destinations import parse_destination
-from ..core.durations import parse_duration
+from ..core.durations import parse_duration, spoken
 from ..core.fates import FATES, Fate, FateRule, Fates
 from ..core.middlebox import MIDDLEBOXES, Middlebox, Middleboxes, MiddleboxRule
 from ..core.middlebox import parse as parse_middleboxes
@@ -45,14 +47,14 @@ def _seconds(gap: object) -> float | None:
     return None
 
 
-def length(gap: Gap | None, hours: float, minutes: float, seconds: float) -> float:
+def _length(gap: Gap | None, hours: float, minutes: float, seconds: float) -> float:
     """How long `idle` was asked to be, in seconds. Raises FrostlineError."""
     parts = hours, minutes, seconds
     if gap is not None and any(parts):
         raise FrostlineError('how long is it idle? Give either one gap, idle("8h"), or hours, minutes and seconds: idle(hours=8).')
     if gap is None and not any(parts):
         raise FrostlineError('how long is it idle? Give a gap above zero: idle("8h") or idle(hours=8).')
-    if any(_seconds(part) is None for part in parts):
+    if any(isinstance(part, str) or _seconds(part) is None for part in parts):
         raise FrostlineError(f"hours, minutes and seconds are numbers, and {', '.join(repr(part) for part in parts)} were given.")
     return seconds_of(gap if gap is not None else hours * 3600 + minutes * 60 + seconds)
 
@@ -64,44 +66,86 @@ def fate_of(text: str) -> Fate:
     return cast("Fate", text)
 
 
-def destination(text: str) -> tuple[str, int | None]:
-    """Host and port of what `to=` names. Raises FrostlineError."""
+class Destination(Struct, frozen=True):
+    """Whose connections something is about."""
+
+    host: str
+    port: int | None
+
+    def __str__(self) -> str:
+        return self.host if self.port is None else f"{self.host}:{self.port}"
+
+
+class AskedGap(Struct, frozen=True, kw_only=True):
+    """A gap, with all that was said about it."""
+
+    seconds: float
+    fate: Fate | None
+    middlebox: Middlebox | None
+    to: Destination | None
+    real: bool
+
+    def told(self) -> str:
+        """For a person: `idle for 8h, lost, to api.example.com:443`."""
+        parts = [
+            f"idle for {spoken(self.seconds)}{' of real time' if self.real else ''}",
+            self.fate,
+            self.middlebox and f"middlebox {self.middlebox.name}",
+            self.to and f"to {self.to}",
+        ]
+        return ", ".join(part for part in parts if part)
+
+    def conditions(self, upstreams: Sequence[Upstream]) -> Conditions:
+        """What connections meet in it, with these upstreams in the lab.
+
+        A fate that is about a peer's end (`lost`, `fin_delivered`) would mean nothing if no peer ended: where the peer's idle limit is not known it is
+        taken to be within the gap. It is known of the lab's own upstreams. Where nothing is said, connections meet what `frostline up` has them meet.
+        """
+        if self.fate is None and self.middlebox is None:
+            return Conditions()
+        box, known = self.middlebox, ()
+        if box is None and self.fate in ("lost", "fin_delivered"):
+            box = Middlebox(name="peer", idle_s=self.seconds * PEER_WITHIN, then="fin")
+            known = tuple(MiddleboxRule(host=one.host, port=one.port, middlebox=None) for one in upstreams if one.protocol != "host")
+        # A proxy's FIN falls into the freeze; what only forgets a path leaves both ends alone.
+        met: Fate = self.fate or ("lost" if box is not None and box.then == "fin" else "survive")
+        if self.to is None:
+            return Conditions(fates=Fates(default=met), middleboxes=Middleboxes(default=box, rules=known))
+        host, port = self.to.host, self.to.port
+        return Conditions(
+            fates=Fates(default="survive", rules=(FateRule(host=host, port=port, fate=met),)),
+            middleboxes=Middleboxes(rules=(MiddleboxRule(host=host, port=port, middlebox=box), *known)),
+        )
+
+
+def read(
+    gap: Gap | None,
+    hours: float,
+    minutes: float,
+    seconds: float,
+    *,
+    fate: str | None = None,
+    middlebox: str | Middlebox | None = None,
+    to: str | None = None,
+    real: bool = False,
+) -> AskedGap:
+    """What `idle` was given. Raises FrostlineError."""
+    if to is not None and fate is None and middlebox is None:
+        raise FrostlineError(f"what becomes of connections to {to}? Say it with fate= or middlebox=.")
+    return AskedGap(
+        seconds=_length(gap, hours, minutes, seconds),
+        fate=None if fate is None else fate_of(fate),
+        middlebox=_middlebox(middlebox),
+        to=None if to is None else _destination(to),
+        real=real,
+    )
+
+
+def _destination(text: str) -> Destination:
     try:
-        return parse_destination(text, "FATE")
+        return Destination(*parse_destination(text, "FATE"))
     except (ValueError, AttributeError):
         raise FrostlineError(f'to={text!r} is not a destination. Write to="HOST:PORT" or to="HOST", as the function looks it up.') from None
-
-
-def conditions(
-    seconds: float,
-    fate: Fate | None,
-    middlebox: str | Middlebox | None,
-    to: tuple[str, int | None] | None,
-    upstreams: Sequence[Upstream],
-) -> Conditions:
-    """What connections meet in a gap. Raises FrostlineError.
-
-    A fate that is about a peer's end (`lost`, `fin_delivered`) would mean nothing if no peer ended: where the peer's idle limit is not known it is taken
-    to be within the gap. It is known of the lab's own upstreams. Where nothing is said, connections meet what `frostline up` has them meet.
-    """
-    if fate is None and middlebox is None:
-        return Conditions()
-    box = _middlebox(middlebox)
-    known: list[Upstream] = []
-    if box is None and fate in ("lost", "fin_delivered"):
-        box = Middlebox(name="peer", idle_s=seconds * PEER_WITHIN, then="fin")
-        known = [one for one in upstreams if one.protocol != "host"]
-    # A proxy's FIN falls into the freeze; what only forgets a path leaves both ends alone.
-    met: Fate = fate if fate is not None else "lost" if box is not None and box.then == "fin" else "survive"
-    spared = tuple(MiddleboxRule(host=one.host, port=one.port, middlebox=None) for one in known)
-    if to is None:
-        return Conditions(fates=Fates(default=met), middleboxes=Middleboxes(default=box, rules=spared))
-    host, port = to
-    rule = MiddleboxRule(host=host, port=port, middlebox=box)
-    return Conditions(
-        fates=Fates(default="survive", rules=(FateRule(host=host, port=port, fate=met),)),
-        middleboxes=Middleboxes(rules=(rule, *spared)),
-    )
 
 
 def _middlebox(given: str | Middlebox | None) -> Middlebox | None:

@@ -36,9 +36,15 @@ class Invocation(Struct, frozen=True, kw_only=True):
         """It did not fail. A function behind an API that answers `{"statusCode": 502}` has failed its caller: from 500 on that counts, too."""
         return self.error is None
 
+    @property
+    def told(self) -> str:
+        """In a line, for a person: `failed after 4.5 ms, ConnectionResetError: ...`."""
+        if self.error is None:
+            return f"ok after {duration(self.duration)}"
+        return f"failed after {duration(self.duration)}, {ends_kept(self.error, ERROR_CHARACTERS)}"
+
     def __repr__(self) -> str:
-        said = "ok" if self.error is None else f"failed: {ends_kept(self.error, ERROR_CHARACTERS)}"
-        return f"<Invocation {short(self.request_id)}, {duration(self.duration)}, {said}>"
+        return f"<Invocation {short(self.request_id)}: {self.told}>"
 
 
 def invocation(invoked: Invoked, log: Sequence[str]) -> Invocation:

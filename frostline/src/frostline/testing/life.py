@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -13,7 +14,6 @@ from ..control.invokers import FutureInvoker
 from ..core.durations import spoken
 from ..core.effects import FunctionFailed, Succeeded, Throttled, Unavailable
 from ..core.events import EnvironmentWarped, InvocationArrived
-from ..core.middlebox import Middlebox
 from ..core.payload import Payload
 from ..diagnose.diagnosis import findings
 from ..diagnose.finding import Finding
@@ -37,6 +37,9 @@ HOLE_S = 0.6
 
 GONE_S = 5.0
 """How long an environment may take to be gone: its extensions have 2 s."""
+
+LOG_LINES = 10
+"""Of what a failed invocation printed, in `Life.history`."""
 
 MACHINE = ("localhost", "127.0.0.1", "host.frostline.internal", "host.docker.internal")
 """What people call this machine, whatever name the function has for it."""
@@ -105,7 +108,9 @@ class Life:
                 raise NotInvoked(f"{self.name} was not answered: {type(outcome).__name__}")
         lines = self._plane.logs.lines(self.name)
         made = invocation(invoked, [line.text for line in lines if line.request_id == request_id and line.type == "function"])
-        self.history.append(f"invoked {made!r}")
+        self.history.append(f"invoked: {made.told}")
+        if not made.ok:
+            self.history += [f"    {line}" for line in made.log[-LOG_LINES:]]
         return made
 
     def _be_as_ever(self, environment: str | None) -> None:
@@ -114,42 +119,30 @@ class Life:
             self._plane.decide(None, environment)
         self._conditional = False
 
-    async def idle(
-        self,
-        seconds: float,
-        *,
-        fate: str | None = None,
-        middlebox: str | Middlebox | None = None,
-        to: str | None = None,
-        real: bool = False,
-    ) -> None:
-        """A gap. Raises FrostlineError, NotFrozen, ClocksNotMoved."""
-        environment = self.environment
+    async def idle(self, *length: Any, **chosen: Any) -> None:
+        """A gap, as `Function.idle` takes it. Raises FrostlineError, NotFrozen, ClocksNotMoved."""
+        asked = gaps.read(*length, **chosen)
+        environment, setting = self.environment, self._shared.setting
         if environment is None and self._ended_at is None:
             raise FrostlineError(f"{self.name} has no environment yet that could be idle: invoke it first.")
-        setting, chosen = self._shared.setting, None if fate is None else gaps.fate_of(fate)
-        if chosen not in (None, "fin_delivered") and setting.level == "processes":
+        if asked.fate not in (None, "fin_delivered") and setting.level == "processes":
             raise FrostlineError(
-                f'fate={fate!r} is nothing that a connection could meet at level="processes": the network is not frozen, and an end is told at once, '
-                "as with fin_delivered."
+                f'{asked.fate} is nothing that a connection could meet at level="processes": the network is not frozen, and an end is told at once, as with '
+                "fin_delivered."
             )
-        target = None if to is None else gaps.destination(to)
-        if to is not None and chosen is None and middlebox is None:
-            raise FrostlineError(f"what becomes of connections to {to}? Say it with fate= or middlebox=.")
-        conditions = gaps.conditions(seconds, chosen, middlebox, target, setting.upstreams)
-        if target is not None:
-            await self._check_connected(target, to)
-        if not real and not self._plane.level.warps:
-            raise ClocksNotMoved(f"{self.name} cannot be idle for {spoken(seconds)} without waiting: {self._why_no_warp()}. {_INSTEAD}")
-        box = None if middlebox is None else f"middlebox {middlebox if isinstance(middlebox, str) else middlebox.name}"
-        parts = [f"idle {spoken(seconds)}{' of real time' if real else ''}", fate, box, to and f"to {to}"]
-        self.history.append(", ".join(part for part in parts if part))
+        if asked.to is not None:
+            await self._check_connected(asked.to)
+        if not asked.real and not self._plane.level.warps:
+            raise ClocksNotMoved(
+                f"{self.name} cannot be idle for {spoken(asked.seconds)} without waiting: {self._why_no_warp()}. {_INSTEAD}"
+            )
+        self.history.append(asked.told())
         if environment is not None and not self._plane.passing.runs_nothing(environment):
-            self._plane.decide(conditions, environment)
+            self._plane.decide(asked.conditions(setting.upstreams), environment)
             self._conditional = True
-            await self._pass(environment, seconds, real=real)
-        elif real:
-            await asyncio.sleep(seconds)
+            await self._pass(environment, asked.seconds, real=asked.real)
+        elif asked.real:
+            await asyncio.sleep(asked.seconds)
 
     async def _pass(self, environment: str, seconds: float, *, real: bool) -> None:
         passing = self._plane.passing
@@ -168,13 +161,14 @@ class Life:
         notes = self._plane.level.notes
         return "; ".join([note for note in notes if "clock" in note] or notes) or "clocks cannot be moved on this machine"
 
-    async def _check_connected(self, target: tuple[str, int | None], to: str | None) -> None:
+    async def _check_connected(self, to: gaps.Destination) -> None:
         """A name that is misspelt would have the test say nothing."""
-        host, port = target
         there = list((await self.story()).connections.values())
-        if not any((host in (one.opened.host, one.opened.address) or host in MACHINE) and port in (None, one.opened.port) for one in there):
-            names = ", ".join(dict.fromkeys(one.name for one in there)) or "nothing"
-            raise FrostlineError(f"{self.name} has never connected to {to}, so nothing can become of that. It has connected to {names}.")
+        for one in there:
+            if to.port in (None, one.opened.port) and to.host in (one.opened.host, one.opened.address, *MACHINE):
+                return
+        names = ", ".join(dict.fromkeys(one.name for one in there)) or "nothing"
+        raise FrostlineError(f"{self.name} has never connected to {to}, so nothing can become of that. It has connected to {names}.")
 
     # What the recording says ----------------------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..trials.trial import Setting
-from . import asked
-from .asked import Asked, Level, Upstreams
-from .errors import FrostlineError
+from .asked import Asked, Level, Upstreams, setting
+from .errors import FrostlineError, hidden
 from .life import Life
 from .session import Session
 
@@ -27,12 +25,16 @@ class Lives:
         allow_network: bool,
         folders: Sequence[Path],
     ) -> None:
-        """Without a session there will be one of its own, which ends with it. `folders`: where a relative path may begin."""
+        """What is given here is the default of every function. Without a session there will be one of its own, which ends with it.
+
+        `folders`: where a relative path may begin. Raises FrostlineError.
+        """
+        __tracebackhide__ = hidden
         self.all: list[Life] = []
         self._shared = session
         self._own: Session | None = None
         self._defaults: dict[str, Any] = {"level": level, "upstreams": upstreams, "allow_network": allow_network}
-        asked.setting(**self._defaults)
+        setting(**self._defaults)
         self._folders = folders
         self._closed = False
 
@@ -44,6 +46,7 @@ class Lives:
     @property
     def session(self) -> Session:
         """Raises FrostlineError when it has not begun, or has ended."""
+        __tracebackhide__ = hidden
         session = self._shared or self._own
         if session is None or self._closed:
             raise FrostlineError(
@@ -51,26 +54,34 @@ class Lives:
             )
         return session
 
-    def setting(self, **given: Any) -> Setting:
-        """What was given for one function, and what is the same for all."""
-        return asked.setting(**{**self._defaults, **{name: value for name, value in given.items() if value is not None}})
+    async def new(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None,
+        *,
+        env: Mapping[str, str] | None,
+        parameters: Mapping[str, str] | None,
+        level: Level | None,
+        upstreams: Upstreams | None,
+        allow_network: bool | None,
+        **code: Any,
+    ) -> Life:
+        """What `function(...)` asks for; in the portal's loop. Raises FrostlineError."""
+        given = {"level": level, "upstreams": upstreams, "allow_network": allow_network}
+        chosen = setting(**{**self._defaults, **{name: value for name, value in given.items() if value is not None}})
+        asked = Asked(path=self._place(path), name=name, env=dict(env or {}), parameters=dict(parameters or {}), **code)
+        life = await self.session.life(asked, chosen)
+        self.all.append(life)
+        return life
 
-    def asked(self, path: str | os.PathLike[str], name: str | None, env: Mapping[str, str] | None, **given: Any) -> Asked:
-        """What `function(...)` was given. A relative path is taken from the first folder that has it."""
-        if name is not None and not isinstance(name, str):
-            raise FrostlineError(f"{name!r} is not a function's name.")
+    def _place(self, path: str | os.PathLike[str]) -> Path:
+        """A relative path is taken from the first folder that has it."""
         places = [folder / path for folder in self._folders]
         place = next((one for one in places if one.exists()), None)
         if place is None:
-            looked = " and ".join(dict.fromkeys(str(one.parent) for one in places))
-            raise FrostlineError(f"there is no {os.fspath(path)}; looked in {looked}. Name a template, a folder, a zip or a file.")
-        return Asked(path=place, name=name, env=dict(env or {}), **given)
-
-    async def new(self, asked: Asked, setting: Setting) -> Life:
-        """In the portal's loop."""
-        life = await self.session.life(asked, setting)
-        self.all.append(life)
-        return life
+            looked = " and ".join(dict.fromkeys(str(one.parent.absolute()) for one in places))
+            raise FrostlineError(f"there is no {Path(path).name} in {looked}. Name a template, a folder, a zip or a file.")
+        return place
 
     def close(self) -> None:
         """End them."""

@@ -30,12 +30,14 @@ def file_name(text: str) -> str:
 
 
 async def _told(life: Life, page: Path) -> str:
-    lines = [f"{clean(life.name)}: {'; '.join(map(clean, life.history)) or 'was never invoked'}"]
+    lines = [clean(life.name), *(f"   {clean(line)}" for line in life.history or ["was never invoked"])]
+    if not life.history:
+        return "\n".join(lines)
     try:
         found = await life.findings()
         for number, finding in enumerate(found, 1):
             lines += ["", *_finding(number, finding)]
-        if not found and life.history:
+        if not found:
             lines.append("Its recording proves nothing: what failed is not known to be the freeze's doing.")
         lines += [f"Note: {clean(note)}" for note in life.notes]
         await life.write(page, page.with_suffix(".story.jsonl"))

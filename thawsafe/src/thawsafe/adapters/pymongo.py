@@ -79,7 +79,7 @@ def _opened(pool: Any, connection: Any, took: float) -> None:
 
 def _set_timeout(connection: Any, timeout: float | None) -> None:
     """A connection's `set_conn_timeout`, inside the invocation."""
-    type(connection).set_conn_timeout(connection, within_time_left(timeout))
+    connection.__class__.set_conn_timeout(connection, within_time_left(timeout))
 
 
 def _may_ask(pool: Any, connection: Any, life: Life) -> bool:

@@ -57,8 +57,8 @@ def move(process: Process, gap_ns: int) -> None:
         room = -(-elf.end // 16) * 16
     except ValueError:
         raise VdsoError("it has no vDSO") from None
-    if symbol is None:
-        raise VdsoError("its vDSO has no clock_gettime")
+    if symbol is None or not symbol[0] < room < len(image):
+        raise VdsoError("its vDSO has no clock_gettime, or no room at its end")
     entry = symbol[0]
     head = image[room : room + _HEAD.size]
     if len(head) == _HEAD.size and _HEAD.unpack(head)[0] == _HEAD_MAGIC:
