@@ -239,6 +239,21 @@ def test_a_path_is_started_for_one_invocation(cli: Cli, fake: FakeSandbox, folde
     assert len(fake.called("start")) == 1
 
 
+def test_after_a_gap_it_is_invoked_again(cli: Cli, fake: FakeSandbox, folder: Path) -> None:
+    """Frozen in between, and its clocks moved: what is printed is the second answer."""
+    fake.programs["runtime"] = runtime(speaking)
+    result = cli("invoke", str(folder), "--runtime", "provided.al2023", "--after", "40m")
+    assert (result.exit_code, result.stdout) == (0, "{}\n")
+    assert result.stderr.count("in the handler") == 2
+    assert [call.argument for call in fake.called("warp")] == [2400.0]
+
+
+def test_time_does_not_pass_for_what_is_never_frozen(cli: Cli, fake: FakeSandbox, folder: Path) -> None:
+    result = cli("invoke", str(folder), "--runtime", "provided.al2023", "--after", "40m", "--freeze", "off")
+    assert result.exit_code == 2
+    assert "--after" in result.stderr and "--freeze off" in result.stderr
+
+
 def test_a_path_s_json_is_the_same_as_a_running_one_s(cli: Cli, fake: FakeSandbox, folder: Path) -> None:
     fake.programs["runtime"] = runtime(speaking)
     result = cli("invoke", str(folder), "--runtime", "provided.al2023", "--json")

@@ -83,18 +83,22 @@ class Rig:
 
     # Life --------------------------------------------------------------------------------------------------------------------------------
 
-    async def start(self, *functions: Function, policy: Policy = POLICY, story: Path | None = None, gate: bool = True) -> Rig:
+    async def start(
+        self, *functions: Function, policy: Policy = POLICY, story: Path | None = None, gate: bool = True, after_s: float | None = None
+    ) -> Rig:
         """Serve these functions (by default one, called f), whatever their code is."""
         deployments = tuple(self.deployment(each, gate=gate) for each in functions or (function(),))
         project = Project(source=Source(path=self.folder), functions=deployments, watched=(), origin=self.folder)
-        return await self.serve(project, policy=policy, story=story, watch=False)
+        return await self.serve(project, policy=policy, story=story, watch=False, after_s=after_s)
 
     def deployment(self, each: Function, *, gate: bool = True) -> Deployment:
         return Deployment(function=each, code=self.folder, launch=Launch(argv=(Seen("task", "bootstrap"),), gate=gate))
 
-    async def serve(self, project: Project, *, policy: Policy = POLICY, story: Path | None = None, watch: bool = True) -> Rig:
+    async def serve(
+        self, project: Project, *, policy: Policy = POLICY, story: Path | None = None, watch: bool = True, after_s: float | None = None
+    ) -> Rig:
         """Serve a project as `frostline up` does."""
-        self.plane = ControlPlane(self.sandbox.opened, policy=policy, story=story, note=self.notes.append)
+        self.plane = ControlPlane(self.sandbox.opened, policy=policy, story=story, after_s=after_s, note=self.notes.append)
         await self.plane.open()
         self.witness = Witness(self.plane)
         self.service = Service(self.plane, project, note=self.notes.append, watch=watch)

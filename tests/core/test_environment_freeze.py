@@ -6,9 +6,11 @@ import pytest
 
 from frostline.core.effects import (
     Accepted,
+    Answer,
     DestroyEnvironment,
     FreezeEnvironment,
     KillProcesses,
+    NextInvocation,
     NextInvoke,
     NextShutdown,
     Registered,
@@ -21,9 +23,11 @@ from frostline.core.events import (
     EnvironmentFrozen,
     EnvironmentGone,
     EnvironmentThawed,
+    EnvironmentWarped,
     ExchangeClosed,
     ExtensionNext,
     ExtensionRegister,
+    FreezeRequested,
     ProcessesKilled,
     ReclaimRequested,
     RuntimeNext,
@@ -50,6 +54,19 @@ def test_an_idle_environment_freezes_after_the_delay() -> None:
         >> EnvironmentFrozen(E1)
         << states(E1="frozen")
     )
+
+
+def test_a_freeze_that_somebody_asks_for_does_not_wait_for_the_delay() -> None:
+    """Once: what is under way, or done, is not asked for again."""
+    slow = idle(policy=Policy(spares=0, freeze_delay_s=60)) >> FreezeRequested(E1) << FreezeEnvironment(E1) << states(E1="freezing")
+    assert slow >> FreezeRequested(E1) >> EnvironmentFrozen(E1) << states(E1="frozen") >> FreezeRequested(E1) << states(E1="frozen")
+
+
+def test_a_freeze_that_somebody_asks_for_does_not_disturb_work() -> None:
+    """The function's, an extension's, or that of somebody who wants nothing frozen."""
+    assert extended_busy() >> FreezeRequested(E1) << states(E1="busy")
+    assert idle(policy=Policy(spares=0, freeze=False)) >> FreezeRequested(E1) << states(E1="idle")
+    assert idle() >> ExchangeClosed(E1, 3) >> FreezeRequested(E1) << states(E1="idle")
 
 
 def test_back_to_back_invocations_pay_for_no_freeze() -> None:
@@ -85,6 +102,20 @@ def test_thaw_and_deliver() -> None:
     )
     assert dialogue
     assert "Duration: 500.00 ms" in dialogue.texts()[-1]
+
+
+def deadline(dialogue: Dialogue) -> int:
+    """The one that the last invocation was given, in epoch milliseconds."""
+    assert dialogue
+    return [each.reply.deadline_ms for each in dialogue.effects if isinstance(each, Answer) and isinstance(each.reply, NextInvocation)][-1]
+
+
+def test_a_deadline_is_told_in_the_environments_own_time() -> None:
+    """Its clocks were moved: what it is told in epoch time is later by as much, or it would have no time left."""
+    plain = frozen() >> invocation("b") << ThawEnvironment(E1) >> EnvironmentThawed(E1) << delivers(3, "b")
+    warped = EnvironmentWarped(E1, seconds=3600.0, ahead_s=3600.0)
+    moved = frozen() >> warped >> invocation("b") << ThawEnvironment(E1) >> EnvironmentThawed(E1) << delivers(3, "b")
+    assert deadline(moved) - deadline(plain) == 3_600_000
 
 
 def test_an_invocation_that_meets_a_freeze_under_way() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from frostline.core.effects import (
     Accepted,
     DestroyEnvironment,
+    FreezeEnvironment,
     KillProcesses,
     OpenGate,
     Refused,
@@ -12,14 +13,18 @@ from frostline.core.effects import (
     SignalProcess,
     Stopped,
     Succeeded,
+    ThawEnvironment,
 )
 from frostline.core.events import (
+    EnvironmentFrozen,
     EnvironmentGone,
     EnvironmentStarted,
     EnvironmentStartFailed,
+    EnvironmentThawed,
     ExtensionRegister,
     FunctionDeployed,
     ProcessExited,
+    ProvisionRequested,
     RuntimeNext,
     ShutdownRequested,
 )
@@ -272,3 +277,21 @@ def test_a_spare_whose_gate_is_closed_crashes_during_its_init() -> None:
 def test_spares_end_with_everything_else() -> None:
     """Nothing is left."""
     assert prepared() >> ShutdownRequested() << DestroyEnvironment(E1) >> EnvironmentGone(E1) << Stopped()
+
+
+def test_an_environment_that_is_provisioned_is_initialized_and_frozen() -> None:
+    """Nobody has invoked it; the first invocation finds it frozen."""
+    dialogue = Dialogue(function(), policy=Policy(spares=0)) >> ProvisionRequested("f") << starts(E1) >> EnvironmentStarted(E1) << runs(E1)
+    dialogue = dialogue >> RuntimeNext(E1, 1) << states(E1="idle") >> wait(0.01) << FreezeEnvironment(E1) >> EnvironmentFrozen(E1)
+    assert dialogue >> invocation("a") << ThawEnvironment(E1) >> EnvironmentThawed(E1) << delivers(1, "a") << states(E1="busy")
+
+
+def test_a_prepared_environment_is_provisioned_first() -> None:
+    """It has the sandbox already."""
+    assert prepared() >> ProvisionRequested("f") << GATE << states(E1="initializing")
+
+
+def test_no_more_is_provisioned_than_may_work() -> None:
+    """Nor for a function that is not there."""
+    dialogue = Dialogue(function(concurrency=1), policy=Policy(spares=0)) >> ProvisionRequested("f") << starts(E1)
+    assert dialogue >> ProvisionRequested("f") >> ProvisionRequested("g") << states(E1="starting")

@@ -45,6 +45,7 @@ from frostline.core.events import (
     ExtensionInitFailed,
     ExtensionNext,
     ExtensionRegister,
+    FreezeRequested,
     FunctionDeployed,
     FunctionRemoved,
     InvocationArrived,
@@ -53,6 +54,7 @@ from frostline.core.events import (
     MemorySampled,
     ProcessesKilled,
     ProcessExited,
+    ProvisionRequested,
     ReclaimRequested,
     RuntimeFailed,
     RuntimeInitFailed,
@@ -225,6 +227,8 @@ class World:
         moves += [partial(self.remove, name) for name in self.functions]
         moves += [partial(self.tell, ReclaimRequested(function=name)) for name in self.functions]
         moves += [partial(self.tell, ReclaimRequested(environment=environment)) for environment in environments]
+        moves += [partial(self.tell, ProvisionRequested(name)) for name in self.functions]
+        moves += [partial(self.tell, FreezeRequested(environment)) for environment in environments]
         moves += [partial(self.lose, sandbox) for sandbox in self.sandboxes.values() if "start" not in sandbox.orders]
         moves += [partial(self.tell, ReclaimRequested()), partial(self.tell, ShutdownRequested())]
         return moves

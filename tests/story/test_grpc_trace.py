@@ -156,8 +156,10 @@ def test_grpc_js_in_lambdas_json_format(text: str, tracer: str, what: str, subje
             "ipv4:127.0.0.1:50062",
         ),
         (
-            ("I1122 05:27:37.156114   20034 connectivity_state.cc:150] ConnectivityStateTracker client_channel[0x562d03b124d8]: "
-            "IDLE -> CONNECTING (started resolving, OK)"),
+            (
+                "I1122 05:27:37.156114   20034 connectivity_state.cc:150] ConnectivityStateTracker client_channel[0x562d03b124d8]: "
+                "IDLE -> CONNECTING (started resolving, OK)"
+            ),
             "connectivity_state",
             "connecting",
             "client_channel[0x562d03b124d8]",
@@ -216,8 +218,10 @@ def test_c_core(text: str, tracer: str, what: str, subject: str) -> None:
             "client-transport 0x19f437d7e6c8",
         ),
         (
-            ("[transport] [client-transport 0x19f437d7e6c8] loopyWriter exiting with error: connection error: "
-            'desc = "keepalive ping failed to receive ACK within timeout"'),
+            (
+                "[transport] [client-transport 0x19f437d7e6c8] loopyWriter exiting with error: connection error: "
+                'desc = "keepalive ping failed to receive ACK within timeout"'
+            ),
             "transport",
             "other",
             "client-transport 0x19f437d7e6c8",

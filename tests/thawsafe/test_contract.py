@@ -240,14 +240,14 @@ def test_a_child_opens_its_own_connections(world: World) -> None:
 
 
 def test_a_request_fails_inside_the_invocation(world: World) -> None:
-    """The peer accepts and never answers; the invocation has half a second left, the client's own limit is far off."""
+    """The peer accepts and never answers; the invocation has a second left, the client's own limit is far off."""
     client = world.client(lambda_())
     world.freeze(10.0, "blackhole")
     world.proxy.deaf = True
-    set_for_process(0.5)
+    set_for_process(1.0)
     began = time.perf_counter()
 
     with pytest.raises(Exception):  # noqa: B017, PT011 - each client has its own name for it
         client.call("late", idempotent=False)
 
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 1.0

@@ -22,7 +22,7 @@ E = TypeVar("E", bound=NetworkEvent)
 class Lab:
     """An open router and what it told."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, *, outside: bool = True) -> None:
         self.machine = machine
         self.lost: list[str] = []
         self.denied: asyncio.Queue[tuple[str, str, str]] = asyncio.Queue()
@@ -30,7 +30,7 @@ class Lab:
         self.known = 0
         self.seen: list[AnyNetworkEvent] = []
         self._news = asyncio.Event()
-        self.router = Router(self._on_lost, lambda *what: self.denied.put_nowait(what), self._on_seen, allow={65_001})
+        self.router = Router(self._on_lost, lambda *what: self.denied.put_nowait(what), self._on_seen, allow={65_001}, outside=outside)
         self.environments: list[Namespace] = []
 
     def _on_lost(self, reason: str) -> None:

@@ -16,9 +16,12 @@ from pathlib import Path
 import pytest
 from dnslib import QTYPE, DNSRecord
 
+from frostline.core.events import ConnectionRefused
 from frostline.sandbox.router import HOST_ADDRESS, HOST_NAMES, NAMESERVER_ADDRESS, RESOLV_CONF
+from frostline.sandbox.router.addresses import OUTSIDE_ADDRESS
+from frostline.sandbox.router.policy import OUTSIDE
 from tests.sandbox.router.conftest import Lab
-from tests.sandbox.router.machine import Namespace
+from tests.sandbox.router.machine import Machine, Namespace
 
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
@@ -317,3 +320,24 @@ async def test_a_kept_connection_costs_well_under_half_a_millisecond_more(shared
         direct = await median_ms(*await asyncio.open_connection("127.0.0.1", port))
         relayed = await median_ms(*await connected(shared_lab.environments[0], port))
     assert relayed - direct < 0.5
+
+
+@pytest.mark.asyncio(loop_scope="function")
+async def test_a_lab_that_reaches_nothing_outside_says_who_was_dialed(machine: Machine) -> None:
+    """Every name has an address, so that the function dials it and is refused: by the name that it asked for, and with the reason."""
+    lab = Lab(machine, outside=False)
+    await lab.router.open(machine.spawn)
+    try:
+        environment = await lab.environment("closed")
+        assert [str(record.rdata) for record in (await ask(environment, "api.example.com")).rr] == [OUTSIDE_ADDRESS]
+        assert [str(record.rdata) for record in (await ask(environment, "host.frostline.internal")).rr] == [HOST_ADDRESS]
+        async with serving(echo) as port:
+            for host, number in ((OUTSIDE_ADDRESS, 443), (HOST_ADDRESS, port), ("93.184.216.34", 80)):
+                sock = await connect(environment, number, host)
+                with contextlib.closing(sock), pytest.raises(ConnectionResetError):
+                    await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 1), 10)
+        refused = await lab.saw(ConnectionRefused, 3)
+        assert refused[0].host == "api.example.com"
+        assert {event.reason for event in refused} == {OUTSIDE}
+    finally:
+        await lab.router.close()

@@ -48,7 +48,7 @@ def test_twice_is_once() -> None:
     assert pools(client) == before
 
 
-@pytest.mark.parametrize("owner", [object(), None, "s3"], ids=repr)
+@pytest.mark.parametrize("owner", [object(), None, "s3"], ids=["object", "None", "name"])
 def test_anything_else_is_refused(owner: object) -> None:
     with pytest.raises(UnknownClient, match="is not protected: thawsafe knows clients, resources and sessions of botocore and boto3"):
         protect(owner, lambda_())

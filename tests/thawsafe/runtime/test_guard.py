@@ -196,3 +196,14 @@ def test_a_fork_is_noticed_by_itself(guard: Guard) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
     assert guard.usable(life, never), "the parent's is still the parent's"
     assert WATCH.era.forks == 0
+
+
+def test_a_verdict_is_no_use(guard: Guard, clocks: Clocks) -> None:
+    """A connection that was judged and then not used has been idle all the time."""
+    mark_invocation()
+    life = guard.opened("a:1")
+    clocks.pass_(30.0)
+    assert guard.usable(life, still_open)
+    clocks.pass_(30.0)
+
+    assert not guard.usable(life, still_open), "50 s are over"

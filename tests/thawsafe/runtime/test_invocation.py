@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import json
 import threading
 import time
@@ -110,6 +111,32 @@ async def test_a_coroutine_function_stays_one() -> None:
         return time_left()
 
     assert await left({}, Context(30.0)) == pytest.approx(29.5, abs=0.1)
+
+
+def test_a_loop_that_outlives_an_invocation_has_the_deadline_of_the_next() -> None:
+    """An `asyncio.Runner` keeps the context in which it ran first: that of an invocation which is over."""
+
+    async def ask() -> float | None:
+        return time_left()
+
+    with asyncio.Runner() as runner:
+
+        @handler
+        def left(event: object, context: Context) -> float | None:
+            return runner.run(ask())
+
+        assert left({}, Context(30.0)) == pytest.approx(29.5, abs=0.1)
+        assert left({}, Context(10.0)) == pytest.approx(9.5, abs=0.1)
+        assert runner.run(ask()) is None
+
+
+def test_a_task_that_outlives_an_invocation_has_no_deadline() -> None:
+    copied: list[contextvars.Context] = []
+    with invocation(3.0):
+        copied.append(contextvars.copy_context())
+        assert copied[0].run(time_left) == pytest.approx(2.7, abs=0.1)
+
+    assert copied[0].run(time_left) is None
 
 
 def test_a_time_that_is_over_is_still_a_time() -> None:

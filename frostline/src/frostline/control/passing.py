@@ -23,6 +23,8 @@ class Passing:
         self._sandbox = sandbox
         self._after_s = after_s if after_s and sandbox.level.warps else None
         self._states: dict[str, str] = {}
+        self._reset: set[str] = set()
+        """Environments in which nothing runs since a reset."""
         self._waiting: dict[str, list[asyncio.Future[bool]]] = {}
         self._warping: dict[str, asyncio.Future[EnvironmentWarped]] = {}
 
@@ -35,6 +37,10 @@ class Passing:
                 self._sandbox.warp(environment, self._after_s)
         elif state in _NEVER:
             self._settle(environment, stands_still=False)
+        if state == State.RESETTING.value:
+            self._reset.add(environment)
+        elif state in (State.BUSY.value, State.GONE.value):
+            self._reset.discard(environment)
         if state == State.GONE.value:
             del self._states[environment]
             self.warped(EnvironmentWarped(environment, seconds=0.0, error="the environment is gone"))
@@ -47,9 +53,10 @@ class Passing:
 
     async def stands_still(self, environment: str) -> bool:
         """Wait until it is frozen; False where that does not come to be."""
-        state = self._states.get(environment)
-        if state == State.FROZEN.value or state in _NEVER:
-            return state == State.FROZEN.value
+        if self._states.get(environment) == State.FROZEN.value:
+            return True
+        if self.runs_nothing(environment):
+            return False
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(environment, []).append(future)
         try:
@@ -58,8 +65,8 @@ class Passing:
             return False
 
     def runs_nothing(self, environment: str) -> bool:
-        """Its processes have ended, or end now: before the next invocation nothing of the function runs, and nothing is frozen."""
-        return self._states.get(environment, State.GONE.value) in _NEVER
+        """Its processes have ended, or end now: nothing of the function runs before the next invocation, and nothing is frozen."""
+        return environment in self._reset or self._states.get(environment, State.GONE.value) in _NEVER
 
     async def warp(self, environment: str, seconds: float) -> EnvironmentWarped:
         """Move a frozen environment on; it is not thawed before that is done."""

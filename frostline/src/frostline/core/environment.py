@@ -571,6 +571,16 @@ class Environment:
         self._move(Cause.FREEZE, now, out)
         out.append(FreezeEnvironment(self.id))
 
+    def freeze_now(self, now: float, out: list[Effect]) -> None:
+        """Do not wait for the freeze delay."""
+        if self.state is State.IDLE and self._may_freeze and self.retired is None and self._waits:
+            self.freeze(now, out)
+
+    @property
+    def _waits(self) -> bool:
+        """Runtime and extensions wait for the next event."""
+        return bool(self.runtime.exchanges) and self.extensions.all_waiting
+
     def frozen(self, now: float, out: list[Effect]) -> None:
         """The kernel says that everything stands still. Stale when an invocation came in between: see `states`."""
         if self.state is not State.FREEZING:
@@ -616,7 +626,7 @@ class Environment:
             case State.IDLE | State.FROZEN if now >= self.last_used + self._policy.idle_timeout_s:
                 return "reclaim"
             case State.IDLE if self._may_freeze and self.retired is None:
-                if self.runtime.exchanges and self.extensions.all_waiting:
+                if self._waits:
                     self.freeze(now, out)
                 else:  # somebody hung up; when it asks again, the freeze delay begins anew
                     self._set_timer(self.last_used + self._policy.idle_timeout_s, out)

@@ -478,5 +478,17 @@ class ReclaimRequested(Event, frozen=True, kw_only=True):
     function: str | None = None
 
 
+class ProvisionRequested(Event, frozen=True):
+    """Somebody wants an environment of a function initialized before anybody invokes it, as provisioned concurrency does; within its concurrency."""
+
+    function: str
+
+
+class FreezeRequested(Event, frozen=True):
+    """Somebody wants an environment frozen that waits for its freeze delay; not one that works, or whose runtime or extensions do."""
+
+    environment: str
+
+
 class ShutdownRequested(Event, frozen=True):
     """Frostline ends: refuse new invocations, shut environments down within AWS's budgets."""

@@ -34,6 +34,7 @@ from .events import (
     ExtensionInitFailed,
     ExtensionNext,
     ExtensionRegister,
+    FreezeRequested,
     FunctionDeployed,
     FunctionRemoved,
     InvocationAbandoned,
@@ -43,6 +44,7 @@ from .events import (
     NetworkEvent,
     ProcessesKilled,
     ProcessExited,
+    ProvisionRequested,
     ReclaimRequested,
     RuntimeFailed,
     RuntimeInitFailed,
@@ -95,6 +97,8 @@ class Fleet:
                 self._removed(event.function, now)
             case ReclaimRequested():
                 self._reclaim(event, now)
+            case ProvisionRequested():
+                self._provision(event.function, now)
             case ShutdownRequested():
                 self._shut_down(now)
             case InvocationAbandoned():
@@ -154,6 +158,8 @@ class Fleet:
                 environment.gone(now, out)
             case EnvironmentFreezeFailed():
                 environment.freeze_failed(now, out)
+            case FreezeRequested():
+                environment.freeze_now(now, out)
             case RuntimeInitFailed():
                 environment.init_failed(event, now, out)
             case RuntimeResponseTooLarge():
@@ -263,15 +269,26 @@ class Fleet:
         while missing > 0 and working < pool.function.concurrency:
             missing -= 1
             working += 1
-            spare = pool.spare
-            if spare is not None:
-                spare.begin_init(now, self._out)
-            else:
-                self._start(pool, now, wanted=True)
+            self._bring(pool, now)
         # Those that are about to finish may not: look again when the patience with the first of them is over.
         ends = [end for environment in environments if (end := environment.patience_ends) is not None and end > now]
         if ends:
             self._out.append(SetTimer(timer=f"queue:{pool.function.name}", at=min(ends)))
+
+    def _bring(self, pool: Pool, now: float) -> None:
+        """One more environment begins its init."""
+        spare = pool.spare
+        if spare is not None:
+            spare.begin_init(now, self._out)
+        else:
+            self._start(pool, now, wanted=True)
+
+    def _provision(self, name: str, now: float) -> None:
+        pool = self.pools.get(name)
+        if pool is None or self.shutting_down:
+            return
+        if sum(1 for environment in pool.environments.values() if environment.working) < pool.function.concurrency:
+            self._bring(pool, now)
 
     def _start(self, pool: Pool, now: float, *, wanted: bool) -> None:
         function = pool.function

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import re
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
-from msgspec import Struct
 
 from ..core.upstream import Upstream, parse
 from ..project import Deployment, Project, ProjectError, Source, load
@@ -22,19 +21,6 @@ LEVELS: tuple[Level, ...] = ("network", "processes")
 
 Upstreams = Sequence[str | Upstream]
 """Servers of the lab, as `frostline up --upstream` takes them: `api.example.com:443=http1,tls,idle=60`."""
-
-
-class Asked(Struct, frozen=True, kw_only=True):
-    """What `function(...)` was given."""
-
-    path: Path
-    name: str | None = None
-    handler: str | None = None
-    runtime: str | None = None
-    env: Mapping[str, str] = {}
-    timeout: float | None = None
-    memory: int | None = None
-    parameters: Mapping[str, str] = {}
 
 
 def setting(level: str, upstreams: Upstreams, *, allow_network: bool) -> Setting:
@@ -60,30 +46,27 @@ def setting(level: str, upstreams: Upstreams, *, allow_network: bool) -> Setting
     )
 
 
-def found(asked: Asked) -> Deployment:
+def found(source: Source) -> Deployment:
     """The function. May take long once, when a runtime client is installed. Raises FrostlineError."""
-    source = Source(
-        path=asked.path,
-        handler=asked.handler,
-        runtime=asked.runtime,
-        name=asked.name,
-        parameters=dict(asked.parameters),
-        environment=dict(asked.env),
-        timeout_s=asked.timeout,
-        memory_mb=asked.memory,
-    )
     try:
         project = load(source)
     except ProjectError as error:
-        raise FrostlineError(error.message) from None
-    deployment = _chosen(project, asked.name)
+        raise FrostlineError(_in_python(error.message)) from None
+    deployment = _chosen(project, source.name)
     function = deployment.function
     limited = msgspec.structs.replace(
         function,
-        timeout_s=function.timeout_s if asked.timeout is None else asked.timeout,
-        memory_mb=function.memory_mb if asked.memory is None else asked.memory,
+        timeout_s=function.timeout_s if source.timeout_s is None else source.timeout_s,
+        memory_mb=function.memory_mb if source.memory_mb is None else source.memory_mb,
     )
     return msgspec.structs.replace(deployment, function=limited)
+
+
+def _in_python(message: str) -> str:
+    """A project's words for the command line, as arguments."""
+    message = message.replace("--parameter Name=Value", 'parameters={"Name": "Value"}')
+    message = re.sub(r"--(handler|runtime) ([\w/]+\.[\w.]+)", r'\1="\2"', message)
+    return re.sub(r"--(handler|runtime|env)\b", r"\1=", message)
 
 
 def _chosen(project: Project, name: str | None) -> Deployment:
@@ -95,7 +78,7 @@ def _chosen(project: Project, name: str | None) -> Deployment:
         return by_name[name]
     for refused in project.refused:
         if refused.name == name:
-            raise FrostlineError(refused.message)
+            raise FrostlineError(_in_python(refused.message))
     names = ", ".join([one.logical_id or one.function.name for one in project.functions] + [one.name for one in project.refused])
     raise FrostlineError(
         f"{project.origin} has several functions: {names}. Say which: function(path, name)."

@@ -93,10 +93,20 @@ class Frostline:
         """
         __tracebackhide__ = hidden
         portal = self.lives.session.portal
-        code = {"handler": handler, "runtime": runtime, "timeout": timeout, "memory": memory}
-        surroundings = {"upstreams": upstreams, "allow_network": allow_network, "level": level}
-        life = portal.call(self.lives.new(path, name, env=env, parameters=parameters, **surroundings, **code))
-        return Function(life, portal)
+        life = self.lives.new(
+            path,
+            name,
+            handler=handler,
+            runtime=runtime,
+            env=env,
+            timeout_s=timeout,
+            memory_mb=memory,
+            parameters=parameters,
+            upstreams=upstreams,
+            allow_network=allow_network,
+            level=level,
+        )
+        return Function(portal.call(life), portal)
 
 
 class Function:

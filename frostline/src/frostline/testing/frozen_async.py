@@ -69,10 +69,20 @@ class AsyncFrostline:
         """See `Frostline.function`."""
         __tracebackhide__ = hidden
         portal = self.lives.session.portal
-        code = {"handler": handler, "runtime": runtime, "timeout": timeout, "memory": memory}
-        surroundings = {"upstreams": upstreams, "allow_network": allow_network, "level": level}
-        life = await portal.wait(self.lives.new(path, name, env=env, parameters=parameters, **surroundings, **code))
-        return AsyncFunction(life, portal)
+        life = self.lives.new(
+            path,
+            name,
+            handler=handler,
+            runtime=runtime,
+            env=env,
+            timeout_s=timeout,
+            memory_mb=memory,
+            parameters=parameters,
+            upstreams=upstreams,
+            allow_network=allow_network,
+            level=level,
+        )
+        return AsyncFunction(await portal.wait(life), portal)
 
 
 class AsyncFunction:

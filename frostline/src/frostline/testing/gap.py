@@ -54,7 +54,7 @@ def _length(gap: Gap | None, hours: float, minutes: float, seconds: float) -> fl
         raise FrostlineError('how long is it idle? Give either one gap, idle("8h"), or hours, minutes and seconds: idle(hours=8).')
     if gap is None and not any(parts):
         raise FrostlineError('how long is it idle? Give a gap above zero: idle("8h") or idle(hours=8).')
-    if any(isinstance(part, str) or _seconds(part) is None for part in parts):
+    if any(_seconds(part) != part for part in parts):
         raise FrostlineError(f"hours, minutes and seconds are numbers, and {', '.join(repr(part) for part in parts)} were given.")
     return seconds_of(gap if gap is not None else hours * 3600 + minutes * 60 + seconds)
 
@@ -103,7 +103,8 @@ class AskedGap(Struct, frozen=True, kw_only=True):
         """
         if self.fate is None and self.middlebox is None:
             return Conditions()
-        box, known = self.middlebox, ()
+        box = self.middlebox
+        known: tuple[MiddleboxRule, ...] = ()
         if box is None and self.fate in ("lost", "fin_delivered"):
             box = Middlebox(name="peer", idle_s=self.seconds * PEER_WITHIN, then="fin")
             known = tuple(MiddleboxRule(host=one.host, port=one.port, middlebox=None) for one in upstreams if one.protocol != "host")

@@ -38,7 +38,7 @@ HOLE_S = 0.6
 GONE_S = 5.0
 """How long an environment may take to be gone: its extensions have 2 s."""
 
-LOG_LINES = 10
+LOG_LINES = 20
 """Of what a failed invocation printed, in `Life.history`."""
 
 MACHINE = ("localhost", "127.0.0.1", "host.frostline.internal", "host.docker.internal")
@@ -110,7 +110,8 @@ class Life:
         made = invocation(invoked, [line.text for line in lines if line.request_id == request_id and line.type == "function"])
         self.history.append(f"invoked: {made.told}")
         if not made.ok:
-            self.history += [f"    {line}" for line in made.log[-LOG_LINES:]]
+            printed = "\n".join(made.log).splitlines()
+            self.history += [f"    {line}" for line in printed[-LOG_LINES:]]
         return made
 
     def _be_as_ever(self, environment: str | None) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .asked import Asked, Level, Upstreams, setting
+from ..project import Source
+from .asked import Level, Upstreams, setting
 from .errors import FrostlineError, hidden
 from .life import Life
 from .session import Session
@@ -59,18 +60,30 @@ class Lives:
         path: str | os.PathLike[str],
         name: str | None,
         *,
+        handler: str | None,
+        runtime: str | None,
         env: Mapping[str, str] | None,
+        timeout_s: float | None,
+        memory_mb: int | None,
         parameters: Mapping[str, str] | None,
-        level: Level | None,
         upstreams: Upstreams | None,
         allow_network: bool | None,
-        **code: Any,
+        level: Level | None,
     ) -> Life:
         """What `function(...)` asks for; in the portal's loop. Raises FrostlineError."""
         given = {"level": level, "upstreams": upstreams, "allow_network": allow_network}
-        chosen = setting(**{**self._defaults, **{name: value for name, value in given.items() if value is not None}})
-        asked = Asked(path=self._place(path), name=name, env=dict(env or {}), parameters=dict(parameters or {}), **code)
-        life = await self.session.life(asked, chosen)
+        chosen = setting(**{**self._defaults, **{key: value for key, value in given.items() if value is not None}})
+        source = Source(
+            path=self._place(path),
+            name=name,
+            handler=handler,
+            runtime=runtime,
+            environment=dict(env or {}),
+            timeout_s=timeout_s,
+            memory_mb=memory_mb,
+            parameters=dict(parameters or {}),
+        )
+        life = await self.session.life(source, chosen)
         self.all.append(life)
         return life
 

@@ -6,9 +6,10 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from ..project import Source
 from ..trials.runner import sandbox_for
 from ..trials.trial import Setting
-from .asked import Asked, found
+from .asked import found
 from .life import Life
 from .planes import Opener, Planes
 from .portal import Portal
@@ -22,9 +23,9 @@ class Session:
         self._planes = Planes(Path(self._folder.name), opener=opener)
         self.portal = Portal()
 
-    async def life(self, asked: Asked, setting: Setting) -> Life:
+    async def life(self, source: Source, setting: Setting) -> Life:
         """A function that nobody else has. In the portal's loop. Raises FrostlineError."""
-        deployment = await asyncio.to_thread(found, asked)
+        deployment = await asyncio.to_thread(found, source)
         return Life(await self._planes.take(setting, deployment.function.name), deployment)
 
     def close(self) -> None:

@@ -39,12 +39,20 @@ async def _told(life: Life, page: Path) -> str:
             lines += ["", *_finding(number, finding)]
         if not found:
             lines.append("Its recording proves nothing: what failed is not known to be the freeze's doing.")
-        lines += [f"Note: {clean(note)}" for note in life.notes]
+        lines += await _notes(life)
         await life.write(page, page.with_suffix(".story.jsonl"))
         lines += ["", f"Timeline: {page}"]
     except FrostlineError as error:
         lines.append(f"There is no timeline: {error}")
     return "\n".join(lines)
+
+
+async def _notes(life: Life) -> list[str]:
+    refused = {f"{one.host or one.address}:{one.port}": one.reason for one in (await life.story()).refused}
+    lines = [f"{clean(name)} was not reached: {clean(reason)}" for name, reason in refused.items()]
+    if any("outside of the lab" in reason for reason in refused.values()):
+        lines.append("   upstreams=[...] puts a server in its place, and allow_network=True lets the function reach it.")
+    return lines + [f"Note: {clean(note)}" for note in life.notes if "was refused:" not in note]
 
 
 def _finding(number: int, finding: Finding) -> list[str]:

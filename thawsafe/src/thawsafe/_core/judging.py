@@ -82,16 +82,16 @@ FRESH = 0.5
 """Seconds. Half of the shortest limit that a server can announce (`Keep-Alive: timeout=1`); HikariCP skips its own check within as much."""
 
 
-def fresh(opened: Moment, last: Moment, wall: float, monotonic: float, era: Era, connection_age: float) -> bool:
-    """Was the connection used so recently, by this process and in this invocation, that even the free check can be left out?
+def fresh(opened: Moment, seen: Moment, wall: float, monotonic: float, era: Era, connection_age: float) -> bool:
+    """Was the connection used, or judged, so recently, by this process and in this invocation, that even the free check can be left out?
 
     Every hot request asks this, so it takes two clocks as they were read: whichever stood still meanwhile, the other one did not. It is the
     narrowest case of rule 7; whatever is unusual, a clock that ran backwards too, is not fresh.
     """
-    last_wall, last_monotonic, _, last_era = last
+    seen_wall, seen_monotonic, _, seen_era = seen
     return (
-        era == last_era
-        and 0.0 <= monotonic - last_monotonic <= FRESH
-        and wall - last_wall <= FRESH
+        era == seen_era
+        and 0.0 <= monotonic - seen_monotonic <= FRESH
+        and wall - seen_wall <= FRESH
         and monotonic - opened[1] <= connection_age
     )

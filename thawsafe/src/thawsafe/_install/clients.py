@@ -12,5 +12,6 @@ CLIENTS = {
     "psycopg_pool": "psycopg_pool",
     "sqlalchemy": "sqlalchemy",
     "asyncpg": "asyncpg",
+    "pymongo": "pymongo",
 }
 """Module whose import says that the client is used -> module in `thawsafe.adapters` that knows it. requests, botocore and boto3 are urllib3's."""

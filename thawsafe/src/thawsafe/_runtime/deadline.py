@@ -12,7 +12,19 @@ LEAST = 0.001
 
 _of_process: float | None = None
 """On `time.monotonic`. Lambda runs one invocation at a time, and its handler may start threads, which have contexts of their own."""
-_of_context: ContextVar[float | None] = ContextVar("thawsafe_deadline", default=None)
+
+
+class _Deadline:
+    """One request's, on `time.monotonic`. Copies of its context outlive it, in tasks that go on and in an `asyncio.Runner`, and must not be held to it."""
+
+    __slots__ = ("at", "over")
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.over = False
+
+
+_of_context: ContextVar[_Deadline | None] = ContextVar("thawsafe_deadline", default=None)
 """For servers with many requests at a time."""
 
 
@@ -22,13 +34,16 @@ def set_for_process(left: float | None) -> None:
     _of_process = None if left is None else _deadline(left)
 
 
-def set_for_context(left: float | None) -> Token[float | None]:
+def set_for_context(left: float | None) -> Token[_Deadline | None]:
     """So many seconds are left of the request that this task or thread serves. `reset` takes what this returns."""
-    return _of_context.set(None if left is None else _deadline(left))
+    return _of_context.set(None if left is None else _Deadline(_deadline(left)))
 
 
-def reset(outer: Token[float | None]) -> None:
-    """The request has ended."""
+def reset(outer: Token[_Deadline | None]) -> None:
+    """The request has ended, also for whoever has a copy of its context."""
+    ended = _of_context.get()
+    if ended is not None:
+        ended.over = True
     _of_context.reset(outer)
 
 
@@ -41,11 +56,10 @@ def time_left() -> float | None:
 
     A little less than Lambda's own count: the handler has to answer after a request has failed.
     """
-    deadline = _of_context.get()
+    request = _of_context.get()
+    deadline = _of_process if request is None or request.over else request.at
     if deadline is None:
-        deadline = _of_process
-        if deadline is None:
-            return None
+        return None
     return max(deadline - time.monotonic(), LEAST)
 
 

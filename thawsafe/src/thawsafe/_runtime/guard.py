@@ -30,13 +30,16 @@ read; in the second they have been, and the transport is closing."""
 class Life:
     """What is known about one connection. An adapter keeps it on the connection object."""
 
-    __slots__ = ("idle", "last", "loop", "opened", "path", "peer", "took")
+    __slots__ = ("idle", "last", "loop", "opened", "path", "peer", "seen", "took")
 
     def __init__(self, peer: str, path: Path, opened: Moment, took: float, loop: asyncio.AbstractEventLoop | None) -> None:
         self.peer = peer
         self.path = path
         self.opened = opened
         self.last = opened
+        """When it was last used: its peer answered."""
+        self.seen = opened
+        """When it was last used, or found usable: who waited for that verdict need not ask again, and must not, because it may be in use by now."""
         self.took = took
         """Seconds that opening it took."""
         self.loop = loop
@@ -83,7 +86,7 @@ class Guard:
         if life.idle:
             life.path.was_alive_after(life.idle)
             life.idle = 0.0
-        life.last = self._watch.now()
+        life.last = life.seen = self._watch.now()
 
     def hinted(self, life: Life, keep_alive: str) -> None:
         """The peer answered with this `Keep-Alive` header."""
@@ -96,12 +99,12 @@ class Guard:
             life.path.was_dead_after(life.idle)
 
     def fresh(self, life: Life) -> bool:
-        """Was the connection used within the last half second, by this process and in this invocation? Then it is usable, unasked.
+        """Was the connection used or judged within the last half second, by this process and in this invocation? Then it is usable, unasked.
 
         The first question of `usable`; an adapter asks it itself where a call less is worth it.
         """
         watch = self._watch
-        return fresh(life.opened, life.last, watch.wall(), watch.monotonic(), watch.era, self._connection_age)
+        return fresh(life.opened, life.seen, watch.wall(), watch.monotonic(), watch.era, self._connection_age)
 
     def usable(self, life: Life, closed: Callable[[], bool], probe: Callable[[float], bool] | None = None) -> bool:
         """May the connection carry the next request? Ask before anything is written; when not, close it and open another.
@@ -178,8 +181,7 @@ class Guard:
                 life.path.was_dead_after(verdict.idle)
             return False
         life.idle = verdict.idle
-        if verdict.action == "probe":
-            life.last = self._watch.now()  # who waited for the verdict need not ask again
+        life.seen = self._watch.now()
         return True
 
 

@@ -13,6 +13,7 @@ from .._core.configurations import Configuration, NoRetries
 from .._runtime.deadline import within_time_left
 from .._runtime.detection import detect
 from .._runtime.errors import UnknownClient
+from .._runtime.sockets import is_readable
 
 _T = TypeVar("_T")
 
@@ -74,6 +75,14 @@ def _numbers(version: str) -> tuple[int, ...]:
             break
         numbers.append(int(digits))
     return tuple(numbers)
+
+
+def is_ended(transport: Any) -> bool:
+    """Is this transport of asyncio closing, or has the kernel something for it, which on an idle connection is its end?"""
+    if transport is None:
+        return False
+    own = transport.get_extra_info("socket")
+    return bool(transport.is_closing()) or (own is not None and is_readable(own.fileno()))
 
 
 LONGEST_CONNECT = 130.0

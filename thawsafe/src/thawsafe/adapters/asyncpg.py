@@ -29,7 +29,7 @@ from .._core.limits import finite, whole
 from .._runtime.deadline import time_left, within_time_left
 from .._runtime.guard import Guard, Life
 from .._runtime.watch import WATCH
-from ._asyncpg import answers, peer
+from ._asyncpg import answers, has_ended, peer
 from ._clients import Attempts, Patches, detected, known
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
                 raise asyncpg.InterfaceError(ANOTHER_LOOP)
             question = None if life.last.monotonic <= self.thawsafe_silence else functools.partial(answers, connection)
             try:
-                usable = await guard.usable_async(life, connection.is_closed, question)
+                usable = await guard.usable_async(life, functools.partial(has_ended, connection), question)
             except BaseException:
                 connection.terminate()  # asyncpg puts its place back
                 raise

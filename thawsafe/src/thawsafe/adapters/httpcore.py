@@ -113,7 +113,7 @@ class _SyncConnection(_Connection):
         return response
 
     def _usable(self, life: Life) -> bool:
-        with self.lock:  # one asks, the others wait for what it learns
+        with self.lock:  # one asks, and the others, who find it fresh then, wait for what it learns
             if not self.connection.is_idle():
                 return True  # it carries a request at this moment; when it breaks, that is not because it was idle
             if self.http2 is None:
@@ -175,7 +175,7 @@ class _AsyncConnection(_Connection):
             return not self.connection.is_idle() or self.guard.usable(life, self.is_readable)
         if not at_home:
             return await self.guard.usable_async(life, bool)  # says no, and notes it
-        async with self.lock:  # one asks, the others wait for what it learns
+        async with self.lock:  # one asks, and the others, who find it fresh then, wait for what it learns
             if not self.connection.is_idle():
                 return True  # it carries a request at this moment; when it breaks, that is not because it was idle
             if self.http2 is None:

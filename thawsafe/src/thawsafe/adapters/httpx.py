@@ -36,11 +36,10 @@ known(DISTRIBUTION, httpx.__version__, VERSIONS, [(httpx.Client, "_init_transpor
 
 def limits(configuration: Configuration) -> httpx.Limits:
     """A configuration's limits as httpx's. UNLIMITED becomes httpx's None."""
-    total, per_host = whole(configuration.connections), whole(configuration.connections_per_host)
+    total = whole(configuration.connections)
     return httpx.Limits(
-        # httpx has no limit for one host; a client mostly talks to one.
-        max_connections=total,
-        max_keepalive_connections=per_host if total is None or per_host is None else min(per_host, total),
+        max_connections=total,  # httpx has no limit for one host
+        max_keepalive_connections=total,
         # Never shorter than the judge's: httpx throws away without saying why.
         keepalive_expiry=finite(configuration.idle_age),
     )

@@ -34,6 +34,7 @@ from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
 from .._runtime.deadline import time_left, within_time_left
 from .._runtime.guard import Guard, Life
+from .._runtime.sockets import is_readable
 from .._runtime.watch import WATCH
 from ._clients import Patches, detected, known
 
@@ -161,7 +162,7 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
         seen: _Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None and not self.guard.fresh(seen.life):
             question = functools.partial(_answers_async, connection) if _may_ask(self, connection, seen.life) else None
-            if not await self.guard.usable_async(seen.life, connection.conn_closed, question):
+            if not await self.guard.usable_async(seen.life, functools.partial(_has_ended, connection), question):
                 self.thawsafe_silence = WATCH.now().monotonic
                 await connection.close_conn("stale")
                 return True
@@ -181,6 +182,10 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
         await checkin(self, connection)
 
     return {"_get_conn": _get_conn, "_perished": _perished, "connect": connect_, "checkin": checkin_}
+
+
+def _has_ended(connection: Any) -> bool:
+    return bool(connection.conn_closed()) or is_readable(connection.conn.sock.fileno())
 
 
 async def _answers_async(connection: Any, timeout: float) -> bool:  # noqa: ASYNC109 - PyMongo's own limit

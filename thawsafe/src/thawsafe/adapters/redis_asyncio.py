@@ -30,7 +30,7 @@ from .._core.configurations import Configuration
 from .._core.limits import finite
 from .._runtime.deadline import within_time_left
 from .._runtime.guard import Guard
-from ._clients import Attempts, detected, known
+from ._clients import Attempts, detected, is_ended, known
 from .redis import DISTRIBUTION, VERSIONS, Limited, Seen, judged_class, lost, peer, settled
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _seen_closed() -> bool:
 
 def _is_closed(connection: Any) -> bool:
     reader, writer = connection._reader, connection._writer
-    return reader is None or writer is None or writer.is_closing() or reader.at_eof() or reader.exception() is not None
+    return reader is None or writer is None or reader.at_eof() or reader.exception() is not None or is_ended(writer.transport)
 
 
 async def _answers(connection: Any) -> bool:

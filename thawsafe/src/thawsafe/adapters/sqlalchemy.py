@@ -113,7 +113,9 @@ class _Asyncpg(_Line):
         return peer(self.connection)
 
     def has_ended(self) -> bool:
-        return bool(self.connection.is_closed())
+        from ._asyncpg import has_ended
+
+        return has_ended(self.connection)
 
     def usable(self, guard: Guard) -> bool:
         from ._asyncpg import answers

@@ -15,6 +15,9 @@ Two processes, so that the main process never carries a function's bytes:
   made in, whoever holds it), decides whether a destination may be dialed (`policy`), relays bytes (`relay`) and answers names
   (`nameserver`, `names`, `forward`).
 
+A freeze of the network is the dialer's: an environment's connections are held together (`edge`), each meets its fate (`connection`, `held`,
+`first_write`), and a middlebox may forget it meanwhile (`idle`). What is seen of all that is told by `record`, `traffic` and `reporter`.
+
 The main process holds a control socket to each (`client.Router`); when it dies, both see end-of-file and end, and the namespace with them.
 
 Importing this package brings the constants of `addresses` only; `Router` is in `frostline.sandbox.router.client`.

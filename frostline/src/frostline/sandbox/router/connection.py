@@ -172,15 +172,17 @@ class Connection:
         if self.relay is not None and end.is_told and end.how != "silence":
             self._record.closed(self.relay, end.by, end.how, met=self.fate, at=end.at)
 
-    def resume(self) -> bool:
-        """The freeze ends, and the peer's side is quiet: go on, if that is all there is to do. Most connections of most freezes end here, so it is short."""
-        relay, held, idle = self.relay, self._held, self._idle
-        if relay is None or held is None or idle is None or held.end is not None or self.hole or self.fate not in ("lost", "survive"):
-            return False
-        held.reset()
-        idle.begin_anew()
-        self._go_on(relay, idle.since)
-        return True
+    @property
+    def is_unharmed(self) -> bool:
+        """A freeze ends, and if nothing has come from the peer, there is nothing to do for it but to `resume`."""
+        return self._held is not None and self._held.end is None and not self.hole and self.fate in ("lost", "survive")
+
+    def resume(self) -> None:
+        """It goes on where it was."""
+        if self.relay is not None and self._held is not None and self._idle is not None:
+            self._held.reset()
+            self._idle.begin_anew()
+            self._go_on(self.relay, self._idle.since)
 
     def release(self, mask: int) -> Thaw:
         """The freeze ends; `mask` is what poll(2) says about the peer's side."""
@@ -338,7 +340,8 @@ class Connection:
         """For a vanished one: the kernel has answered a write on it."""
         self._first_write.answered_unseen("rst", at)
         if self.relay is not None:
-            self._record.closed(self.relay, "middlebox", "rst", met=self._met, at=at)
+            # In a freeze, the environment's kernel has asked and was told: it goes on (a keep-alive probe).
+            self._record.closed(self.relay, "middlebox", "rst", met="fin_delivered" if self._edge.held else None, at=at)
 
     def abandon(self) -> None:
         """Give one up that carries nothing: too many came after it."""

@@ -141,9 +141,9 @@ class Dialer:
                 self._edge(address).hold(lambda: self._all_held(number))
             case Release(address, number):
                 if (edge := self._edges.get(address)) is not None:
-                    edge.release()
-                # First of all, as somebody waits for it; the news can follow.
-                self._channel.send(Released(number))
+                    edge.release(lambda: self._channel.send(Released(number)))
+                else:
+                    self._channel.send(Released(number))
             case Forget(address):
                 self._forget(address)
             case _:

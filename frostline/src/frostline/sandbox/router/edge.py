@@ -82,20 +82,26 @@ class Edge:
         self.cut = True
         done()
 
-    def release(self) -> None:
-        """Whatever the freeze has left goes on."""
+    def release(self, done: Callable[[], None]) -> None:
+        """Whatever the freeze has left goes on. `done` is called when the environment's processes may."""
         self._stop()
         if not self.held:
+            done()
             return
         called_off, self.held, self.cut = not self.cut, False, False
         connections = tuple(self.connections)
         if called_off:
             for connection in connections:
                 connection.call_off()
+            done()
         else:
             masks = _poll_outer(connections)
-            stirred = [one for one in connections if one.outer_fd in masks or not one.resume()]
+            stirred = [one for one in connections if one.outer_fd in masks or not one.is_unharmed]
             thaws = [connection.release(masks.get(connection.outer_fd, 0)) for connection in stirred]
+            # What was to be taken away is gone. What goes on does so before anything is read again, so nobody has to wait for it.
+            done()
+            for connection in self.connections.difference(stirred):
+                connection.resume()
             if connections:
                 self._tell_restored(len(connections), thaws)
             self._dig([connection for connection in stirred if connection.hole and connection not in self._holes])
