@@ -37,9 +37,9 @@ CLIENTS = (
     Client("requests", "with_requests", "http1"),
     Client("botocore", "with_botocore", "http1"),
     Client("httpx", "with_httpx", "http1"),
-    Client("httpx http2", "with_httpx_http2", "http2"),
-    Client("httpx async", "with_httpx_async", "http1"),
-    Client("httpx async http2", "with_httpx_async_http2", "http2"),
+    Client("httpx-http2", "with_httpx_http2", "http2"),
+    Client("httpx-async", "with_httpx_async", "http1"),
+    Client("httpx-async-http2", "with_httpx_async_http2", "http2"),
     Client("aiohttp", "with_aiohttp", "http1"),
     Client("grpc", "with_grpc", "grpc"),
     Client("grpc.aio", "with_grpc_aio", "grpc"),
@@ -132,7 +132,9 @@ def cells(
     found: dict[Question, dict[Variant, list[Observation]]] = {}
     for one in observations:
         found.setdefault(one.question, {variant: [] for variant in VARIANTS})[one.variant].append(one)
-    return [_cell(question, both["bare"], both["safe"], connects.get(question.client, ()), opened, twice) for question, both in found.items()]
+    return [
+        _cell(question, both["bare"], both["safe"], connects.get(question.client, ()), opened, twice) for question, both in found.items()
+    ]
 
 
 def _cell(

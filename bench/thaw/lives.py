@@ -12,7 +12,6 @@ import sysconfig
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from msgspec import Struct, field
@@ -27,7 +26,7 @@ from frostline.trials.doctor.checkup import Question as DoctorsQuestion
 from frostline.trials.doctor.fix import with_thawsafe
 from frostline.trials.gaps import RealTime, Warped
 from frostline.trials.runner import Run
-from frostline.trials.trial import Invoked, Life, Result, Script, Setting, Trial, TrialError, in_turn
+from frostline.trials.trial import Invoked, Life, Result, Setting, Trial, TrialError, in_turn
 
 from .cells import CLIENTS, METHODS, VARIANTS, Cell, Client, Method, Observation, Question, Variant, cells, conditions
 from .servers import peer, serving
@@ -239,7 +238,7 @@ class _Script:
 
 def _warm_ms(invoked: Invoked) -> float:
     """A request on a connection that is there."""
-    return statistics.median(invoked.answer[1:])
+    return float(statistics.median(invoked.answer[1:]))
 
 
 def _from_story(path: Path) -> tuple[dict[str, int], set[str]]:

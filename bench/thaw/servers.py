@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def serving(wanted: Iterable[Server], cells: int) -> Iterator[Servers]:
             if kind in ("http1", "http2", "grpc"):
                 what = f"{kind},idle=never,rtt={RTT_MS}ms"
             else:
-                server = _fake(kind)
+                server = fake(kind)
                 stack.callback(server.close)
                 counting.append(server)
                 what = f"host:{server.port}"
@@ -61,21 +62,9 @@ def serving(wanted: Iterable[Server], cells: int) -> Iterator[Servers]:
         yield Servers(parse(texts), counting)
 
 
-def _fake(kind: Server) -> CountingServer:
+def fake(kind: Server) -> CountingServer:
+    """A service of this machine, which counts. Its owner closes it."""
     if str(REPOSITORY) not in sys.path:
         sys.path.append(str(REPOSITORY))
-    match kind:
-        case "redis":
-            from tests.thawsafe.servers.redis import RedisServer
-
-            return RedisServer()
-        case "postgres":
-            from tests.thawsafe.servers.postgres import PostgresServer
-
-            return PostgresServer()
-        case "mongo":
-            from tests.thawsafe.servers.mongo import MongoServer
-
-            return MongoServer()
-        case _:
-            raise ValueError(f"{kind} is a server of the lab")
+    server: CountingServer = getattr(import_module(f"tests.thawsafe.servers.{kind}"), f"{kind.capitalize()}Server")()
+    return server

@@ -88,7 +88,7 @@ def project(folder: Path, **files: str) -> Path:
 
 
 def command(*arguments: str) -> list[str]:
-    """pytest with nothing but what a user has, and with warnings as errors."""
+    """A pytest run with nothing but what a user has, and with warnings as errors."""
     settings = ("-p", "no:cacheprovider", "-o", "asyncio_default_fixture_loop_scope=function", "-W", "error")
     return [sys.executable, "-m", "pytest", "--rootdir=.", "-c", os.devnull, *settings, *arguments]
 

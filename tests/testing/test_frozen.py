@@ -44,7 +44,7 @@ def test_a_healthy_function_survives_it(frozen: Frostline) -> None:
     assert fn.invoke({"id": 1}).ok
     fn.idle(hours=8, fate="lost")
     assert fn.invoke({"id": 2}).ok
-    assert fn.findings == [] or [finding.severity for finding in fn.findings] == ["risk"]
+    assert fn.findings == []
     assert len(fn.connections) == 2
 
 
@@ -177,5 +177,3 @@ async def test_coroutines_have_the_same(session: Session, folder: Path, tmp_path
         assert (tmp_path / "page.html").exists()
         with pytest.raises(FrostlineError, match="is not a fate"):
             await fn.idle("8h", fate="lots")  # type: ignore[arg-type]
-
-

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+import thawsafe
 from thawsafe import Keepalive, Retries
 from thawsafe._core.environments import PRESETS
 from thawsafe._core.judging import Reason
 
 PAGE = (Path(__file__).parents[2] / "docs" / "thawsafe.md").read_text(encoding="utf-8")
+ADAPTERS = Path(thawsafe.__file__).parent / "adapters"
 ROWS = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.startswith("|")]
 
 
@@ -45,3 +49,11 @@ def test_the_table_of_configurations_is_current(name: str) -> None:
 @pytest.mark.parametrize("reason", get_args(Reason))
 def test_every_reason_is_explained(reason: str) -> None:
     assert f"`{reason}`" in PAGE
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in ADAPTERS.glob("[!_]*.py")))
+def test_every_adapter_is_in_the_table_with_names_that_it_has(name: str) -> None:
+    [row] = [row for row in ROWS if name in row[0].lower().replace(",", " ").split()]
+    shown = re.findall(r"(\w+)(?=[`(])", f"`{row[1]}`")
+
+    assert {found for found in shown if found in dir(import_module(f"thawsafe.adapters.{name}"))}

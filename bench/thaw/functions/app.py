@@ -17,7 +17,7 @@ held: Any = None
 
 def handler(event: dict[str, Any], context: object) -> list[float]:
     """A request for each of the event's keys: what each took, in milliseconds."""
-    global held  # noqa: PLW0603 - how a function keeps its client
+    global held
     if event["new"] == "connection" and hasattr(client, "drop"):
         client.drop(held)
     elif event["new"]:

@@ -17,7 +17,9 @@ class Client:
 async def _pool(peer: str) -> Any:
     host, _, port = peer.partition(":")
     kept = {"max_inactive_connection_lifetime": 0}
-    return await asyncpg.create_pool(host=host, port=int(port), user="u", database="d", ssl=False, min_size=0, timeout=2, command_timeout=2, **kept)
+    return await asyncpg.create_pool(
+        host=host, port=int(port), user="u", database="d", ssl=False, min_size=0, timeout=2, command_timeout=2, **kept
+    )
 
 
 def connect(peer: str) -> Client:

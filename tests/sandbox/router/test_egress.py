@@ -333,8 +333,8 @@ async def test_a_lab_that_reaches_nothing_outside_says_who_was_dialed(machine: M
         assert [str(record.rdata) for record in (await ask(environment, "host.frostline.internal")).rr] == [HOST_ADDRESS]
         async with serving(echo) as port:
             for host, number in ((OUTSIDE_ADDRESS, 443), (HOST_ADDRESS, port), ("93.184.216.34", 80)):
-                sock = await connect(environment, number, host)
-                with contextlib.closing(sock), pytest.raises(ConnectionResetError):
+                # While it connects, or at once afterwards.
+                with pytest.raises(ConnectionResetError), contextlib.closing(await connect(environment, number, host)) as sock:
                     await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 1), 10)
         refused = await lab.saw(ConnectionRefused, 3)
         assert refused[0].host == "api.example.com"

@@ -119,3 +119,41 @@ async def test_aborting_resets_both_and_tells_once(ends: Ends) -> None:
         with pytest.raises(ConnectionResetError):
             await read(sock)
     assert ends.ended == 1
+
+
+async def test_a_longer_path(ends: Ends) -> None:
+    """What comes arrives later, its end after it, and what is sent does not."""
+    loop = asyncio.get_running_loop()
+    ends.relay.inward.delay_s = 0.05
+    await write(ends.inner, b"question")
+    assert await read(ends.outer) == b"question"
+    began = loop.time()
+    await write(ends.outer, b"answer")
+    ends.outer.shutdown(socket.SHUT_WR)
+    assert await read(ends.inner) == b"answer"
+    assert loop.time() - began >= 0.04
+    assert await read(ends.inner) == b""
+
+
+async def test_what_is_on_its_way_when_it_is_held(ends: Ends) -> None:
+    """It does not arrive, and is there as soon as it goes on."""
+    way = ends.relay.inward
+    way.delay_s = 0.2
+    await write(ends.outer, b"answer")
+    await asyncio.sleep(0.01)
+    way.held = True
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ends.inner, 1), 0.3)
+    way.delay_s = 0.0
+    way.release()
+    assert await read(ends.inner) == b"answer"
+
+
+async def test_a_relay_that_ends_with_something_on_its_way(ends: Ends) -> None:
+    ends.relay.inward.delay_s = 0.2
+    await write(ends.outer, b"answer")
+    await asyncio.sleep(0.01)
+    ends.relay.abort()
+    await asyncio.sleep(0.2)
+    with pytest.raises(ConnectionResetError):
+        await read(ends.inner)

@@ -11,6 +11,8 @@ import bson
 from tests.thawsafe.servers.tcp import CountingServer, read_exactly
 
 OP_MSG = 2013
+OP_QUERY, OP_REPLY = 2004, 1
+"""How PyMongo before 4.20 says hello."""
 SERVICE = bson.ObjectId("0123456789abcdef01234567")
 
 
@@ -23,13 +25,17 @@ class MongoServer(CountingServer):
         while True:
             size, request, _, opcode = struct.unpack("<iiii", read_exactly(client, 16))
             body = read_exactly(client, size - 16)
+            if opcode == OP_QUERY:
+                answer = bson.encode(self._answer(bson.decode(body[body.index(b"\0", 4) + 9 :])))
+                client.sendall(struct.pack("<iiiiiqii", 36 + len(answer), 0, request, OP_REPLY, 0, 0, 0, 1) + answer)
+                continue
             assert opcode == OP_MSG
             answer = bson.encode(self._answer(_command(body)))
             client.sendall(struct.pack("<iiiiI", 21 + len(answer), 0, request, OP_MSG, 0) + b"\0" + answer)
 
     def _answer(self, command: dict[str, Any]) -> dict[str, Any]:
         match next(iter(command)):
-            case "hello" | "ismaster":
+            case "hello" | "ismaster" | "isMaster":
                 self.hellos += 1
                 return self._hello(balanced=bool(command.get("loadBalanced")))
             case "ping":

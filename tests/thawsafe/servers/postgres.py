@@ -36,6 +36,12 @@ class PostgresServer(CountingServer):
 
     terminated = 0
 
+    def notify(self) -> None:
+        """Send every connection a notification, as for LISTEN."""
+        with self.lock:
+            for client in self._open:
+                client.sendall(_message(b"A", struct.pack("!I", 1) + _text("channel") + _text("news")))
+
     def serve(self, client: socket.socket) -> None:
         if _started(client):
             _Session(self, client).run()

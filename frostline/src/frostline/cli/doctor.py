@@ -58,6 +58,7 @@ from .terminal import Printer
     metavar="DURATION",
     help=f"Gaps to try instead of {', '.join(map(spoken, GAPS_S))}; repeatable.",
 )
+@click.option("--real", is_flag=True, help="Wait in earnest: no clock is moved. Gaps over 61s are tried only if --gap asks for them.")
 @click.option(
     "--patience",
     type=Duration(),
@@ -95,7 +96,8 @@ def doctor(path: str, functions: tuple[str, ...], **options: Any) -> None:
                 upstreams=upstreams,
                 reach_network=chosen.allow_network,
                 trials=chosen.trials,
-                gaps=tuple(sorted(set(chosen.gaps))) or GAPS_S,
+                gaps=tuple(sorted(set(chosen.gaps))),
+                real=chosen.real,
                 patience_s=chosen.patience,
             )
             said.append(_one(question, Path(folder) / str(number), view, chosen))
@@ -112,6 +114,7 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     allow_network: bool
     trials: int
     gaps: tuple[float, ...]
+    real: bool
     patience: float
     fix: bool
     as_json_: bool
@@ -158,7 +161,7 @@ def _carry_out(question: Question, folder: Path, view: DoctorView) -> tuple[Verd
             raise
 
     try:
-        with view.running(checkup.function):
+        with view.running(checkup.function, reach_network=question.reach_network):
             run(work(), endless=True)
     except StoryError as error:
         raise Failure(str(error)) from error

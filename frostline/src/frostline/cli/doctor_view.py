@@ -6,28 +6,37 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Table as Grid
 from rich.text import Text
 
 from ..diagnose.finding import Finding
-from ..render.words import clean
+from ..render.words import clean, duration, number
 from ..trials.doctor.baseline import Baseline, Destination
+from ..trials.doctor.checkup import FIRST_INVOCATIONS
 from ..trials.doctor.plan import Plan
-from ..trials.doctor.reports import table
-from ..trials.doctor.verdict import Verdict
+from ..trials.doctor.table import LEGEND, Group, Mark, Table, table
+from ..trials.doctor.verdict import Unexplained, Verdict
 from ..trials.trial import Result
 from .terminal import colours
 
 WIDTH = 120
 """The longest line of text that is easily read."""
 
+TELL_EVERY_S = 10.0
+"""How often progress is told where there is no terminal to draw it on."""
+
 _STATUS = {
     "survives": ("survives", "bold green"),
     "does_not_survive": ("does not survive a freeze", "bold red"),
     "not_judged": ("could not be judged", "bold yellow"),
 }
+
+_MARKS = {"ok": "green", "slow": "yellow", "failed": "bold red", "unknown": "dim", "nothing": ""}
+
+_SEVERITIES = {"failure": "red", "risk": "yellow", "cost": "cyan"}
 
 
 class DoctorView:
@@ -38,12 +47,15 @@ class DoctorView:
         self._err = _console(stderr=True)
         self._progress: Progress | None = None
         self._advance: Callable[[], None] = lambda: None
-        self._told = time.monotonic()
+
+    # While it runs -----------------------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def running(self, function: str) -> Iterator[None]:
+    def running(self, function: str, *, reach_network: bool) -> Iterator[None]:
         """While one function is looked at."""
-        self._err.print(Text(f"{clean(function)}: invoked without being frozen first, to see whether it is healthy", style="dim"))
+        outside = "Hosts outside of the lab are reached." if reach_network else "Nothing outside of the lab is reached."
+        first = f"{clean(function)}: invoked {FIRST_INVOCATIONS} times first, to see whether it is healthy and what it connects to."
+        self._err.print(Text(f"{first} {outside}"))
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
         with Progress(*columns, console=self._err, transient=True, disable=not self._err.is_terminal) as self._progress:
             yield
@@ -51,71 +63,132 @@ class DoctorView:
 
     def planned(self, found: Baseline, made: Plan, *, reach_network: bool) -> None:
         """What will be done, before it begins."""
-        self._err.print(Text(connects(found.destinations)))
-        outside = (
-            "hosts outside of the lab are reached, as --allow-network says" if reach_network else "nothing outside of the lab is reached"
-        )
         trials = len(made.cells) * made.trials
-        self._err.print(Text(f"It will be invoked some {made.invocations} times more, in {trials} environments; {outside}."))
-        if self._progress is not None:
+        self._err.print(Text(connects(found.destinations)))
+        outside = ", ".join(clean(one.name) for one in found.destinations if one.outside)
+        if reach_network and outside:
+            self._err.print(Text(f"Outside of the lab it reaches {outside}.", style="yellow"))
+        for refused in found.refused:
+            if refused.outside:
+                self._err.print(Text(f"It would reach {clean(refused.name)}, which is outside of the lab.", style="yellow"))
+        self._err.print(Text(f"It will be invoked {made.invocations:,} times more, in {number(trials, 'environment')}."))
+        if self._progress is not None and self._err.is_terminal:
             task = self._progress.add_task("trials", total=trials)
             progress = self._progress
             self._advance = lambda: progress.advance(task)
+        else:
+            self._advance = _Told(self._err, trials).advance
 
     def result(self, _: Result) -> None:
         """A trial has ended."""
         self._advance()
 
-    def verdict(self, said: Verdict) -> None:
-        """One function's verdict."""
-        words, style = _STATUS[said.status]
-        self._out.print(Text.assemble((f"{clean(said.function)} ", "bold"), (words, style), f": {clean(said.reason)}"))
-        self._out.print(Text(f"{connects(said.baseline.destinations)}", style="dim"))
-        for name in said.baseline.refused:
-            self._out.print(Text(f"It could not reach {clean(name)}", style="yellow"))
-        if said.outcomes:
-            self._out.print()
-            self._out.print(_table(said))
-        for number, finding in enumerate(said.findings, 1):
-            self._finding(number, finding)
-        if said.untried:
-            self._out.print()
-            self._out.print(Text("Not tried:", style="bold"))
-            for one in said.untried:
-                self._out.print(Text(f"  {one.what}: {clean(one.why)}"))
-        self._out.print()
-        self._out.print(Text(f"{said.invocations} invocations in {said.took_s:.0f} s", style="dim"))
-
-    def side_by_side(self, before: Verdict, after: Verdict) -> None:
-        """The same trials without and with thawsafe."""
-        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("connection to", "while frozen", "as it is", "with thawsafe"):
-            made.add_column(heading, header_style="dim", no_wrap=True)
-        _, rows = table(before)
-        _, fixed = table(after)
-        for one, other in zip(rows, fixed, strict=False):
-            if any(cell.startswith(("fails", "slow")) for cell in (*one[2:], *other[2:])):
-                made.add_row(one[0], one[1], _summed(one[2:]), _summed(other[2:]))
-        self._out.print()
-        self._out.print(Text("The same trials with thawsafe switched on from outside", style="bold"))
-        self._out.print(made)
-
     def wrote(self, what: str, path: str) -> None:
         """A file was written."""
         self._err.print(Text(f"{what}: {path}", style="dim"))
 
-    def _finding(self, number: int, finding: Finding) -> None:
-        style = {"failure": "red", "risk": "yellow", "cost": "cyan"}[finding.severity]
-        self._out.print()
-        seen = f", seen {finding.times} times" if finding.times > 1 else ""
-        self._out.print(Text.assemble((f"{number}. {finding.rule}", f"bold {style}"), (f" ({finding.severity}{seen})", "dim")))
-        self._out.print(Text(f"   {clean(finding.claim)}"))
+    # The verdict -------------------------------------------------------------------------------------------------------------------------
+
+    def verdict(self, said: Verdict) -> None:
+        """One function's verdict."""
+        words, style = _STATUS[said.status]
+        self._say(Text.assemble((clean(said.function), "bold"), " ", (words, style), f": {clean(said.reason, 400)}"))
+        if said.baseline.healthy:
+            self._say(Text(connects(said.baseline.destinations), style="dim"))
+        if said.outcomes:
+            self._say()
+            self._table(table(said))
+        for place, finding in enumerate(said.findings, 1):
+            self._finding(place, finding)
+        for one in said.unexplained:
+            self._unexplained(one)
+        self._list("Not tried", [f"{one.what}: {one.why}" for one in said.untried])
+        self._list("What to do", said.advice)
+        self._say()
+        self._say(Text(f"{number(said.invocations, 'invocation')} in {duration(said.took_s)}", style="dim"))
+
+    def side_by_side(self, before: Verdict, after: Verdict) -> None:
+        """The same trials without and with thawsafe."""
+        made = Grid(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+        for heading in ("connection to", "while frozen", "as it is", "with thawsafe"):
+            made.add_column(heading, header_style="dim", overflow="fold")
+        for title, label, marks, fixed in _pairs(table(before), table(after)):
+            if any(mark.style in ("failed", "slow") for mark in (*marks, *fixed)):
+                made.add_row(Text(clean(title)), label, _summed(marks), _summed(fixed))
+        self._say()
+        words, style = _STATUS[after.status]
+        self._say(Text.assemble(("The same trials with thawsafe switched on from outside: ", "bold"), (words, style)))
+        self._say(made)
+
+    def _table(self, told: Table) -> None:
+        made = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), collapse_padding=True)
+        made.add_column("frozen for", header_style="dim", no_wrap=True)
+        for gap in told.gaps:
+            made.add_column(gap, header_style="dim", no_wrap=True, justify="right")
+        for group in told.groups:
+            _add_group(made, group)
+        self._say(made)
+        if told.moments:
+            self._say()
+            self._say(Text("frozen in a bad moment", style="dim"))
+            moments = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+            for label, mark in told.moments:
+                moments.add_row(f"  {label}", _text(mark))
+            self._say(moments)
+        used = {mark.text for group in told.groups for row in group.rows for mark in row.marks} | {mark.text for _, mark in told.moments}
+        self._say(Text(_legend(used), style="dim"))
+
+    def _finding(self, place: int, finding: Finding) -> None:
+        seen = f", seen {number(finding.times, 'time')}" if finding.times > 1 else ""
+        style = _SEVERITIES[finding.severity]
+        self._say()
+        self._say(Text.assemble((f"{place}. {finding.rule}", f"bold {style}"), (f" ({finding.severity}{seen})", "dim")))
+        self._say(_indented(clean(finding.claim)))
         start = finding.proof[0].at if finding.proof else finding.at
+        proofs = Grid.grid(padding=(0, 2, 0, 0))
+        proofs.add_column(justify="right", no_wrap=True, style="dim")
+        proofs.add_column(style="dim")
         for proof in finding.proof:
-            self._out.print(Text(f"   {proof.at - start:+9.3f} s  {clean(proof.text)}", style="dim"))
+            proofs.add_row(f"+{duration(proof.at - start)}", Text(clean(proof.text)))
+        self._say(Padding(proofs, (0, 0, 0, 3)))
         for cure in finding.cures:
-            self._out.print(Text.assemble("   Cure, ", (f"{cure.client}: ", "bold"), f"{cure.setting}"))
-            self._out.print(Text(f"         {cure.why}", style="dim"))
+            self._say(Padding(Text.assemble("Cure, ", (f"{cure.client}: ", "bold"), cure.setting), (0, 0, 0, 3)))
+            self._say(Padding(Text(cure.why, style="dim"), (0, 0, 0, 9)))
+
+    def _unexplained(self, one: Unexplained) -> None:
+        self._say()
+        self._say(Text.assemble(("It fails, and its connections do not say why", "bold red")))
+        self._say(_indented(clean(one.error, 400)))
+        self._say(Padding(Text(f"in {', '.join(cell.name for cell in one.cells)}", style="dim"), (0, 0, 0, 3)))
+
+    def _list(self, title: str, sentences: Sequence[str]) -> None:
+        if sentences:
+            self._say()
+            self._say(Text(title, style="bold"))
+        for sentence in sentences:
+            self._say(Padding(Text(clean(sentence, 600)), (0, 0, 0, 2)))
+
+    def _say(self, what: RenderableType = "") -> None:
+        self._out.print(what)
+
+
+class _Told:
+    """Progress where there is no terminal: a line now and then, as a log shows it."""
+
+    def __init__(self, console: Console, trials: int) -> None:
+        self._console = console
+        self._trials = trials
+        self._done = 0
+        self._began = self._told = time.monotonic()
+
+    def advance(self) -> None:
+        """A trial has ended."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._told >= TELL_EVERY_S and self._done < self._trials:
+            self._told = now
+            left = (now - self._began) * (self._trials - self._done) / self._done
+            self._console.print(Text(f"{self._done} of {self._trials} trials, about {left:.0f} s left", style="dim"))
 
 
 def connects(destinations: Sequence[Destination]) -> str:
@@ -123,31 +196,52 @@ def connects(destinations: Sequence[Destination]) -> str:
     if not destinations:
         return "It opened no connection."
     words = {"kept": "kept open", "closed": "closed after use", "mixed": "sometimes kept open"}
-    listed = ", ".join(f"{clean(one.name)} ({one.protocol}, {words[one.keeps]})" for one in destinations)
-    return f"It connects to {listed}."
+    told = [f"{clean(one.name)} ({', '.join([one.server.protocol, *one.clients[:2], words[one.keeps]])})" for one in destinations]
+    return f"It connects to {', '.join(told)}."
 
 
-def _summed(marks: Sequence[str]) -> Text:
-    ill = [mark for mark in marks if mark.startswith("fails")]
-    slow = [mark for mark in marks if mark.startswith("slow")]
-    tried = [mark for mark in marks if mark]
-    if ill:
-        return Text(f"fails after {len(ill)} of {len(tried)} gaps", style="red")
-    return Text(f"slow after {len(slow)} of {len(tried)} gaps", style="yellow") if slow else Text("ok", style="green")
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, 3))
 
 
-def _table(said: Verdict) -> Table:
-    head, rows = table(said)
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in head:
-        made.add_column(heading, header_style="dim", no_wrap=True)
-    for row in rows:
-        made.add_row(*(Text(clean(cell), style=_style(cell) if column > 1 else "") for column, cell in enumerate(row)))
-    return made
+def _add_group(made: Grid, group: Group) -> None:
+    made.add_row(Text(clean(group.title), style="bold"))
+    for row in group.rows:
+        made.add_row(f"  {row.label}", *map(_text, row.marks))
 
 
-def _style(cell: str) -> str:
-    return {"fails": "red", "slow": "yellow", "ok": "green"}.get(cell.partition(" ")[0], "dim")
+def _text(mark: Mark) -> Text:
+    return Text(mark.text, style=_MARKS[mark.style])
+
+
+def _legend(used: set[str]) -> str:
+    shown = {
+        "fails": "fails" in used,
+        "1/2": any("/" in text for text in used),
+        "3.0s": any(text.endswith("s") and text[:1].isdigit() for text in used),
+        "?": "?" in used,
+        "blank": "" in used,
+    }
+    return "; ".join(f"{sign}: {LEGEND[sign]}" for sign, there in shown.items() if there)
+
+
+def _pairs(before: Table, after: Table) -> Iterator[tuple[str, str, Sequence[Mark], Sequence[Mark]]]:
+    """The rows of two tables of the same trials."""
+    fixed = {(group.title, row.label): row.marks for group in after.groups for row in group.rows}
+    for group in before.groups:
+        for row in group.rows:
+            yield group.title, row.label, row.marks, fixed.get((group.title, row.label), ())
+    moments = dict(after.moments)
+    for label, mark in before.moments:
+        yield "frozen in a bad moment", label, [mark], [moments[label]] if label in moments else []
+
+
+def _summed(marks: Sequence[Mark]) -> Text:
+    tried = [mark for mark in marks if mark.style != "nothing"]
+    for style, word in (("failed", "fails"), ("slow", "slow")):
+        if count := sum(mark.style == style for mark in tried):
+            return Text(word if len(tried) == 1 else f"{word} after {count} of {len(tried)} gaps", style=_MARKS[style])
+    return Text("ok", style="green") if tried else Text("not tried", style="dim")
 
 
 def _console(*, stderr: bool) -> Console:

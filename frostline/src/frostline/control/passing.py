@@ -51,8 +51,8 @@ class Passing:
         if waiting is not None and not waiting.done():
             waiting.set_result(event)
 
-    async def stands_still(self, environment: str) -> bool:
-        """Wait until it is frozen; False where that does not come to be."""
+    async def stands_still(self, environment: str, up_to_s: float = PATIENCE_S) -> bool:
+        """Wait until it is frozen, for so long at most; False where that does not come to be."""
         if self._states.get(environment) == State.FROZEN.value:
             return True
         if self.runs_nothing(environment):
@@ -60,7 +60,7 @@ class Passing:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(environment, []).append(future)
         try:
-            return await asyncio.wait_for(future, PATIENCE_S)
+            return await asyncio.wait_for(future, up_to_s)
         except TimeoutError:
             return False
 

@@ -1,4 +1,4 @@
-"""What an environment's connections meet: their fates in a freeze, and the middleboxes on their paths."""
+"""What an environment's connections meet: their fates in a freeze, the middleboxes on their paths, and how long these are."""
 
 from __future__ import annotations
 
@@ -13,3 +13,5 @@ class Conditions(Struct, frozen=True, kw_only=True):
 
     fates: Fates = Fates()
     middleboxes: Middleboxes = Middleboxes()
+    latency_s: float = 0.0
+    """How much longer every path is: what peers send arrives so much later. What is on its way at a freeze has arrived at the thaw."""

@@ -60,6 +60,8 @@ class Function(Struct, frozen=True, kw_only=True):
     """Retries of an asynchronous invocation that failed (0 to 2)."""
     maximum_event_age_s: float = 21600.0
     tracing: str = "PassThrough"
+    packages: tuple[str, ...] = ()
+    """What its code imports, as far as it was looked at: names by which its language knows them. They tell which client libraries it uses."""
 
     @property
     def arn(self) -> str:

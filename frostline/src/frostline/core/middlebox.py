@@ -25,6 +25,9 @@ from .durations import parse_duration
 Then = Literal["rst", "fin", "silence"]
 THENS: tuple[str, ...] = get_args(Then)
 
+PEER = "peer"
+"""The name of a middlebox that stands for the server itself, whose own idle limit is taken to be so: nothing on the path is meant then."""
+
 NO_MIDDLEBOX = "none"
 """What a user writes where a destination has none, and others have."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..story.timeline import Connection, EnvironmentLife
-from .clients import Client, Protocol, by_habit, by_library, by_words, language_of, protocol_of
+from .clients import Client, Protocol, by_code, by_habit, by_library, by_words, language_of, protocol_of
 from .cures import Ailment, cures
 from .evidence import Evidence
 from .finding import Cure
@@ -29,10 +29,14 @@ def remedy(
 
     `text` is what it said about it; `library` and `protocol` are known where gRPC traces are, or HTTP/2 PINGs; `limit_s` is the server's idle limit.
     """
-    language = language_of(evidence.timeline.functions.get(life.function))
+    function = evidence.timeline.functions.get(life.function)
+    language = language_of(function)
     if protocol is None and connection is not None:
         protocol = protocol_of(connection.opened.host, connection.opened.port)
-    found = by_library(library) or by_words(text, language, protocol) or _by_all_words(evidence, life.function, protocol)
+    found = by_library(library) or by_words(text, language, protocol)
+    if not found and connection is not None and function is not None:
+        found = by_code(function.packages, protocol)
+    found = found or _by_all_words(evidence, life.function, protocol)
     if found or connection is None:
         return cures(ailment, found, language, limit_s)
     return cures(ailment, by_habit(language, protocol or "http"), language, limit_s, each=1)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from ..core.events import ConnectionClosed
+from ..core.middlebox import PEER
 from ..story.timeline import Connection, Invocation
 from .view import spoiled
 
@@ -115,7 +116,8 @@ def became(connection: Connection) -> str:
 def _ended(connection: Connection) -> str:
     lost = connection.lost
     if lost is not None:
-        who = "its path forgot it" if lost.by == "middlebox" else "the peer closed it"
+        by_path = lost.by == "middlebox" and (connection.expired is None or connection.expired.middlebox != PEER)
+        who = "its path forgot it" if by_path else "the peer closed it"
         return "black hole since a freeze" if lost.fate == "blackhole" else f"lost: {who} in a freeze"
     if connection.closed:
         return closed(connection.closed[0])

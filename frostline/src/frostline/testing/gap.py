@@ -13,7 +13,7 @@ from ..core.conditions import Conditions
 from ..core.destinations import parse_destination
 from ..core.durations import parse_duration, spoken
 from ..core.fates import FATES, Fate, FateRule, Fates
-from ..core.middlebox import MIDDLEBOXES, Middlebox, Middleboxes, MiddleboxRule
+from ..core.middlebox import MIDDLEBOXES, PEER, Middlebox, Middleboxes, MiddleboxRule
 from ..core.middlebox import parse as parse_middleboxes
 from ..core.upstream import Upstream
 from .errors import FrostlineError
@@ -106,7 +106,7 @@ class AskedGap(Struct, frozen=True, kw_only=True):
         box = self.middlebox
         known: tuple[MiddleboxRule, ...] = ()
         if box is None and self.fate in ("lost", "fin_delivered"):
-            box = Middlebox(name="peer", idle_s=self.seconds * PEER_WITHIN, then="fin")
+            box = Middlebox(name=PEER, idle_s=self.seconds * PEER_WITHIN, then="fin")
             known = tuple(MiddleboxRule(host=one.host, port=one.port, middlebox=None) for one in upstreams if one.protocol != "host")
         # A proxy's FIN falls into the freeze; what only forgets a path leaves both ends alone.
         met: Fate = self.fate or ("lost" if box is not None and box.then == "fin" else "survive")

@@ -59,7 +59,7 @@ class Life:
         self._header = msgspec.structs.replace(shared.header, started_at=self._plane.clock.now())
         self._conditional = False
         """Something was chosen for the gap that it is in."""
-        self._under_way = 0
+        self._unanswered = 0
         self._ended_at: float | None = None
         """When the last invocation did, on the control plane's clock."""
         self._closed = False
@@ -81,18 +81,17 @@ class Life:
 
     async def invoke(self, event: object) -> Invocation:
         """Invoke it, and wait until the environment is done. Raises NotInvoked, and FrostlineError for an event that is not JSON."""
+        self._check_open()
         payload = _encoded(event)
         environment, request_id, invoker = self.environment, str(uuid.uuid4()), FutureInvoker()
         begin = self._plane.clock.now()
-        self._under_way += 1
-        try:
-            arrived = InvocationArrived(function=self.name, request_id=request_id, payload=Payload(payload), tail=True)
-            self._plane.invoke(arrived, invoker)
-            self._be_as_ever(environment)
-            outcome = await invoker.outcome
-        finally:
-            self._under_way -= 1
-            self._ended_at = self._plane.clock.now()
+        arrived = InvocationArrived(function=self.name, request_id=request_id, payload=Payload(payload), tail=True)
+        self._unanswered += 1
+        self._plane.invoke(arrived, invoker)
+        self._be_as_ever(environment)
+        outcome = await invoker.outcome  # cancelled, it stays unanswered
+        self._unanswered -= 1
+        self._ended_at = self._plane.clock.now()
         match outcome:
             case Succeeded() | FunctionFailed():
                 invoked = Invoked(request_id=request_id, begin=begin, end=self._ended_at, outcome=outcome)
@@ -114,6 +113,10 @@ class Life:
             self.history += [f"    {line}" for line in printed[-LOG_LINES:]]
         return made
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise FrostlineError(f"{self.name} has ended, with its `with` block or its test.")
+
     def _be_as_ever(self, environment: str | None) -> None:
         """What was chosen for a gap is met at the thaw, which is on its way: what is opened from now on is as good as ever."""
         if self._conditional and environment is not None:
@@ -122,6 +125,7 @@ class Life:
 
     async def idle(self, *length: Any, **chosen: Any) -> None:
         """A gap, as `Function.idle` takes it. Raises FrostlineError, NotFrozen, ClocksNotMoved."""
+        self._check_open()
         asked = gaps.read(*length, **chosen)
         environment, setting = self.environment, self._shared.setting
         if environment is None and self._ended_at is None:
@@ -214,11 +218,11 @@ class Life:
         self._closed = True
         self._plane.remove(self.name)
         try:
-            async with asyncio.timeout(GONE_S if not self._under_way else 0):
+            async with asyncio.timeout(0 if self._unanswered else GONE_S):
                 while self.environment is not None:  # noqa: ASYNC110 - the plane tells nobody
                     await asyncio.sleep(0.002)
         except TimeoutError:
-            # It is answering an invocation that nobody waits for any more. No other function of this name may meet it.
+            # It may be busy with an invocation that nobody waits for any more. No other function of this name may meet it.
             self._shared.broken = True
 
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent import futures
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from .errors import FrostlineError, hidden
 
 T = TypeVar("T")
+
+LOOK_UP_S = 0.5
+"""Python ends a wait for Ctrl-C, but not where another thread was given the signal, or where it came as the wait began."""
 
 
 class Portal:
@@ -47,6 +51,8 @@ class Portal:
         __tracebackhide__ = hidden
         future = self._begin(work)
         try:
+            while not futures.wait([future], LOOK_UP_S).done:
+                pass
             return future.result()
         except FrostlineError as error:
             raise _bare(error) from None

@@ -13,16 +13,18 @@ from typing import Literal
 
 import msgspec
 
+from ..control.passing import PATIENCE_S as STANDS_STILL_S
 from ..control.plane import ControlPlane, OpenSandbox
 from ..core.conditions import Conditions
 from ..core.effects import FunctionFailed, Succeeded, Throttled, Unavailable
-from ..core.events import SandboxEvent
+from ..core.events import FreezeRequested, ProvisionRequested, SandboxEvent
 from ..core.policy import Policy
 from ..sandbox.choose import open_sandbox
 from ..sandbox.port import Sandbox, SandboxError
 from ..sandbox.router.upstreams import Upstreams
 from ..upstreams import PROGRAM
 from .gaps import Gaps, RealTime
+from .listening import Listening
 from .recording import add_findings
 from .trial import Invoked, Result, Setting, Trial, TrialError, deployed
 
@@ -53,14 +55,15 @@ class Run:
     ) -> None:
         """`story`: where the run is recorded; findings are read from there. `on_result` is told of every trial as it ends, still without findings."""
         self.results: list[Result] = []
+        self.story = story
         self._setting = setting
-        self._story = story
         self._gaps = gaps if gaps is not None else RealTime()
         self._on_result = on_result
         self._running = asyncio.Semaphore(width)
         self._starting = asyncio.Semaphore(starting)
-        policy = Policy(freeze=setting.level != "off", spares=0)
-        self._plane = ControlPlane((opener or sandbox_for)(setting, note), policy=policy, story=story, note=note)
+        policy = Policy(freeze=setting.level != "off", freeze_delay_s=setting.freeze_delay_s, spares=0)
+        self._listening = Listening()
+        self._plane = ControlPlane(self._listening.through((opener or sandbox_for)(setting, note)), policy=policy, story=story, note=note)
 
     async def carry_out(self, trials: Sequence[Trial]) -> list[Result]:
         """Carry the trials out: their results, in their order, with findings.
@@ -83,15 +86,15 @@ class Run:
                     group.create_task(self._one(trial, result), name=f"trial {trial.name}")
         finally:
             await self._plane.close()
-            if self._story.exists():
-                add_findings(self._story, {result.trial: result for result in self.results})
+            if self.story.exists():
+                add_findings(self.story, {result.trial: result for result in self.results})
         return self.results
 
     async def _one(self, trial: Trial, result: Result) -> None:
         async with self._running:
             try:
                 self._plane.deploy_one(deployed(trial))
-                await trial.script(_Life(result, self._plane, self._gaps, self._starting))
+                await trial.script(_Life(result, self._plane, self._gaps, self._starting, self._listening))
                 result.finished = True
             except TrialError as error:
                 result.problem = str(error)
@@ -102,11 +105,12 @@ class Run:
 class _Life:
     """One trial's environment."""
 
-    def __init__(self, result: Result, plane: ControlPlane, gaps: Gaps, starting: asyncio.Semaphore) -> None:
+    def __init__(self, result: Result, plane: ControlPlane, gaps: Gaps, starting: asyncio.Semaphore, listening: Listening) -> None:
         self._result = result
         self._plane = plane
         self._gaps = gaps
         self._starting = starting
+        self._listening = listening
 
     async def invoke(self, event: object = None) -> Invoked:
         if self._result.invocations:
@@ -144,6 +148,27 @@ class _Life:
 
     async def wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    @property
+    def _environment(self) -> str | None:
+        return next(iter(self._plane.environments_of(self._result.trial)), None)
+
+    async def prepare(self) -> None:
+        name = self._result.trial
+        async with self._starting:
+            self._plane.ring.feed(ProvisionRequested(name))
+            environment = self._environment
+            patience_s = self._plane.policy.init_timeout_s + STANDS_STILL_S
+            if environment is None or not await self._plane.passing.stands_still(environment, patience_s):
+                raise TrialError(f"{name} could not be initialized before its first invocation")
+
+    async def linger(self, up_to_s: float) -> bool:
+        environment = self._environment
+        if environment is None:
+            return False
+        sent = await self._listening.sends(environment, self._plane.clock.now(), up_to_s)
+        self._plane.ring.feed(FreezeRequested(environment))
+        return sent
 
 
 def sandbox_for(setting: Setting, note: Callable[[str], None]) -> OpenSandbox:

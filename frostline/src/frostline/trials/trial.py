@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from ..core.conditions import Conditions
 from ..core.effects import FunctionFailed, Succeeded
+from ..core.policy import Policy
 from ..core.upstream import Upstream
 from ..diagnose.finding import Finding
 from ..project import Deployment
@@ -33,6 +34,8 @@ class Setting(Struct, frozen=True, kw_only=True):
     """Destinations outside of the lab can be reached."""
     warp: bool = False
     """Clocks can be moved, where the machine allows."""
+    freeze_delay_s: float = Policy().freeze_delay_s
+    """How long an environment is idle before it is frozen."""
 
 
 class Invoked(Struct, frozen=True, kw_only=True):
@@ -83,6 +86,15 @@ class Life(Protocol):
 
     async def wait(self, seconds: float) -> None:
         """A gap that is waited for, however gaps are made to pass: for invocations that follow one another."""
+
+    async def prepare(self) -> None:
+        """Have an environment that is initialized, and frozen, before it is invoked for the first time. Raises `TrialError`."""
+
+    async def linger(self, up_to_s: float) -> bool:
+        """It stays awake until it sends something of its own accord, at most for so long, and is frozen then; whether it sent something.
+
+        For settings whose `freeze_delay_s` is longer than that.
+        """
 
 
 Script = Callable[[Life], Awaitable[None]]

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..core import fates, middlebox
 from ..core.conditions import Conditions
@@ -39,8 +40,10 @@ def read(body: bytes, present: Conditions) -> Conditions:
         raise ValueError(
             f'The body is not what it should be ({problem}). Write {{"fates": ["lost", "HOST:PORT=survive"], "middleboxes": ["alb"]}}.'
         ) from problem
-    return Conditions(
-        fates=_parse(fates.parse, asked.fates, present.fates), middleboxes=_parse(middlebox.parse, asked.middleboxes, present.middleboxes)
+    return replace(
+        present,
+        fates=_parse(fates.parse, asked.fates, present.fates),
+        middleboxes=_parse(middlebox.parse, asked.middleboxes, present.middleboxes),
     )
 
 

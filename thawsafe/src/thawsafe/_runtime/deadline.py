@@ -6,7 +6,9 @@ import time
 from contextvars import ContextVar, Token
 
 RESERVE = 0.5
-"""Seconds kept for the handler to answer after a request has failed, and no more than a tenth of the invocation's time."""
+"""Seconds kept for the handler to answer after a request has failed."""
+RESERVED_SHARE = 0.1
+"""The part of the invocation's time that it is at most."""
 LEAST = 0.001
 """Seconds. What a request gets whose time is over: clients read a timeout of 0 as none, or refuse it."""
 
@@ -48,7 +50,7 @@ def reset(outer: Token[_Deadline | None]) -> None:
 
 
 def _deadline(left: float) -> float:
-    return time.monotonic() + left - min(RESERVE, left / 10)
+    return time.monotonic() + left - min(RESERVE, left * RESERVED_SHARE)
 
 
 def time_left() -> float | None:

@@ -182,6 +182,8 @@ class Guard:
             return False
         life.idle = verdict.idle
         life.seen = self._watch.now()
+        if verdict.action == "probe":
+            life.last = life.seen  # the peer has answered
         return True
 
 

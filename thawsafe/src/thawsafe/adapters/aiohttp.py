@@ -40,7 +40,7 @@ _HOOKS = ("connect", "_get", "_release", "_create_connection")
 
 
 DISTRIBUTION = MODULE = "aiohttp"
-VERSIONS = ("3.11", "4")
+VERSIONS = ("3.12", "4")
 
 known(
     DISTRIBUTION,

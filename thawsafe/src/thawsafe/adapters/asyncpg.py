@@ -9,8 +9,9 @@ and a timer closes what was idle for 300 s, which may run before the first acqui
 Here the loop turns first, and a connection that was idle over a freeze answers `SELECT 1` within a bounded time before it is used. One that
 does not is terminated, and another opened in its place. When one did not answer, others that were last used before are not asked.
 
-Used though private: `_acquire` and `_get_new_connection` of pools, `_con` of what they hand out. Of the configuration, `connections` counts for nothing, since a pool has
-one host; asyncpg has no option for TCP keepalive; `retries` is for connecting. A pool belongs to the event loop that it was made in.
+Used though private: `_acquire` and `_get_new_connection` of pools, `_con` of what they hand out. Of the configuration, `connections` counts
+for nothing, since a pool has one host; asyncpg has no option for TCP keepalive; `retries` is for connecting. A pool belongs to the event loop
+that it was made in.
 """
 
 from __future__ import annotations
@@ -28,9 +29,8 @@ from .._core.configurations import Configuration
 from .._core.limits import finite, whole
 from .._runtime.deadline import time_left, within_time_left
 from .._runtime.guard import Guard, Life
-from .._runtime.watch import WATCH
 from ._asyncpg import answers, has_ended, peer
-from ._clients import Attempts, Patches, detected, known
+from ._clients import Attempts, Patches, Silences, detected, known
 
 if TYPE_CHECKING:
     _Pool = object
@@ -75,7 +75,7 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
                 return proxy
             if life.loop is not asyncio.get_running_loop():
                 raise asyncpg.InterfaceError(ANOTHER_LOOP)
-            question = None if life.last.monotonic <= self.thawsafe_silence else functools.partial(answers, connection)
+            question = None if self.silences.doubt(life) else functools.partial(answers, connection)
             try:
                 usable = await guard.usable_async(life, functools.partial(has_ended, connection), question)
             except BaseException:
@@ -83,8 +83,7 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
                 raise
             if usable:
                 return proxy
-            if connection.is_closed():  # found so, or closed by a question that was not answered
-                self.thawsafe_silence = WATCH.now().monotonic
+            self.silences.heard_nothing(life)
             connection.terminate()
 
     return judged
@@ -101,7 +100,7 @@ def judged_new(get_new_connection: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 connection = await asyncio.wait_for(get_new_connection(self), time_left())
                 break
-            except (TimeoutError, OSError, asyncpg.CannotConnectNowError):
+            except (asyncio.TimeoutError, OSError, asyncpg.CannotConnectNowError):  # noqa: UP041 - it is not Python's own before 3.11
                 attempts = attempts or Attempts(self.guard.configuration)
                 if not attempts.another():
                     raise
@@ -130,7 +129,7 @@ class Pool(_Pool):
 
     def __init__(self, configuration: Configuration, *arguments: Any, **options: Any) -> None:
         self.guard = Guard("asyncpg", configuration)
-        self.thawsafe_silence = float("-inf")
+        self.silences = Silences()
         super().__init__(*arguments, **options)
 
     _acquire = judged_acquire(asyncpg.pool.Pool._acquire)
@@ -176,7 +175,7 @@ def install(configuration: Configuration) -> list[str]:
         make(self, *args, **(options | {"connection_class": judged_class(options["connection_class"])}))
 
     _patches.replace(pool, "guard", Guard("asyncpg", configuration))
-    _patches.replace(pool, "thawsafe_silence", float("-inf"))
+    _patches.replace(pool, "silences", Silences())
     _patches.replace(pool, "__init__", __init__)
     _patches.replace(pool, "_acquire", judged_acquire(pool._acquire))
     _patches.replace(pool, "_get_new_connection", judged_new(pool._get_new_connection))

@@ -36,7 +36,7 @@ from ._clients import Patches, known
 __all__ = ["Channel", "arguments", "insecure_channel", "install", "secure_channel", "uninstall"]
 
 DISTRIBUTION, MODULE = "grpcio", "grpc"
-VERSIONS = ("1.60", "2")
+VERSIONS = ("1.63", "2")
 """The first version that is known, and the first that is not."""
 known(DISTRIBUTION, grpc.__version__, VERSIONS)
 
@@ -100,6 +100,8 @@ class Line:
         """RPCs that were answered, whatever the answer."""
         self.silent = False
         """An RPC ran into its deadline, and nothing was heard since it began."""
+        self.watched = False
+        """Somebody subscribed: a thread of grpcio's looks at it for a moment longer, and fails when it is closed meanwhile."""
 
 
 class Lines:
@@ -149,6 +151,7 @@ class Lines:
         line = self.line()
         self.connects()
         for listener in self.listeners:
+            old.watched = True
             old.channel.unsubscribe(listener)
             line.channel.subscribe(listener)
         self._left.append(old)
@@ -173,7 +176,8 @@ class Lines:
         """Close channels whose RPCs have ended. Not when they end: grpcio's own thread says so, which cannot wait for itself."""
         for line in [line for line in self._left if not line.busy]:
             self._left.remove(line)
-            self.close_channel(line.channel)
+            if not line.watched:  # else it goes when the thread has gone
+                self.close_channel(line.channel)
 
     def close_channel(self, channel: Any) -> None:
         """Close one of grpcio's channels."""

@@ -82,19 +82,19 @@ class _Method:
         return call
 
 
-class _UnaryUnary(_Method, grpc.aio.UnaryUnaryMultiCallable[Any, Any]):  # type: ignore[misc]
+class _UnaryUnary(_Method, grpc.aio.UnaryUnaryMultiCallable):  # type: ignore[misc]
     pass
 
 
-class _UnaryStream(_Method, grpc.aio.UnaryStreamMultiCallable[Any, Any]):  # type: ignore[misc]
+class _UnaryStream(_Method, grpc.aio.UnaryStreamMultiCallable):  # type: ignore[misc]
     pass
 
 
-class _StreamUnary(_Method, grpc.aio.StreamUnaryMultiCallable[Any, Any]):  # type: ignore[misc]
+class _StreamUnary(_Method, grpc.aio.StreamUnaryMultiCallable):  # type: ignore[misc]
     pass
 
 
-class _StreamStream(_Method, grpc.aio.StreamStreamMultiCallable[Any, Any]):  # type: ignore[misc]
+class _StreamStream(_Method, grpc.aio.StreamStreamMultiCallable):  # type: ignore[misc]
     pass
 
 

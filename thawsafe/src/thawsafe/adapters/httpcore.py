@@ -30,7 +30,7 @@ from ._clients import Patches, known
 __all__ = ["judge_async_pool", "judge_pool"]
 
 DISTRIBUTION = MODULE = "httpcore"
-VERSIONS = ("1.0", "2")
+VERSIONS = ("1.0.3", "2")
 
 known(
     DISTRIBUTION,

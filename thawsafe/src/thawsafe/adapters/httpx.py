@@ -29,7 +29,7 @@ __all__ = ["AsyncClient", "AsyncHTTPTransport", "Client", "HTTPTransport", "limi
 
 
 DISTRIBUTION = MODULE = "httpx"
-VERSIONS = ("0.27", "1")
+VERSIONS = ("0.28", "1")
 
 known(DISTRIBUTION, httpx.__version__, VERSIONS, [(httpx.Client, "_init_transport"), (httpx.Client, "_init_proxy_transport")])
 

@@ -125,7 +125,7 @@ def _renew(pool: Any) -> None:
     pool.open()
 
 
-_RENEWED = ("_sched_runner", "_lock", "_pool", "_waiting", "_workers", "_nconns", "_growing", "_closed", "_opened")
+_RENEWED = ("_sched_runner", "_pool", "_waiting", "_workers", "_nconns", "_growing", "_closed", "_opened")
 
 
 def _note(pool: Any, connection: Any) -> None:

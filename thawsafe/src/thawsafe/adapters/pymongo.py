@@ -32,11 +32,10 @@ from pymongo.synchronous.pool import Pool
 
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
-from .._runtime.deadline import time_left, within_time_left
+from .._runtime.deadline import LEAST, time_left, within_time_left
 from .._runtime.guard import Guard, Life
 from .._runtime.sockets import is_readable
-from .._runtime.watch import WATCH
-from ._clients import Patches, detected, known
+from ._clients import Patches, Silences, detected, known
 
 if TYPE_CHECKING:
     _MongoClient = pymongo.MongoClient[Any]
@@ -50,6 +49,8 @@ __all__ = ["AsyncMongoClient", "MongoClient", "install", "uninstall"]
 DISTRIBUTION = MODULE = "pymongo"
 VERSIONS = ("4.14", "4.21")
 """The first version that is known, and the first that is not."""
+STEP = 0.5
+"""Seconds between PyMongo's looks at the time while it waits for a server: so much longer than it is told it can take."""
 _PARTS = [(pool, name) for pool in (Pool, AsyncPool) for name in ("_get_conn", "_perished", "connect", "checkin")]
 known(
     DISTRIBUTION,
@@ -84,8 +85,8 @@ def _set_timeout(connection: Any, timeout: float | None) -> None:
 
 
 def _may_ask(pool: Any, connection: Any, life: Life) -> bool:
-    """Not on a monitor's connection, which asks by itself; nor when another did not answer that was used later than this one."""
-    return not connection.is_sdam and life.last.monotonic > getattr(pool, "thawsafe_silence", float("-inf"))
+    """Not on a monitor's connection, which asks by itself."""
+    return not connection.is_sdam and not pool.silences.doubt(life)
 
 
 def _returned(pool: Any, connection: Any) -> None:
@@ -116,7 +117,7 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
         if seen is not None and not self.guard.fresh(seen.life):
             question = functools.partial(_answers, connection) if _may_ask(self, connection, seen.life) else None
             if not self.guard.usable(seen.life, connection.conn_closed, question):
-                self.thawsafe_silence = WATCH.now().monotonic
+                self.silences.heard_nothing(seen.life)
                 connection.close_conn("stale")
                 return True
             seen.began = time.monotonic()
@@ -163,7 +164,7 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
         if seen is not None and not self.guard.fresh(seen.life):
             question = functools.partial(_answers_async, connection) if _may_ask(self, connection, seen.life) else None
             if not await self.guard.usable_async(seen.life, functools.partial(_has_ended, connection), question):
-                self.thawsafe_silence = WATCH.now().monotonic
+                self.silences.heard_nothing(seen.life)
                 await connection.close_conn("stale")
                 return True
             seen.began = time.monotonic()
@@ -203,7 +204,7 @@ def selected(select_server: Callable[..., Any]) -> Callable[..., Any]:
         left = time_left()
         if left is None:
             return select_server(self, *args, **kwargs)
-        with pymongo.timeout(left):
+        with pymongo.timeout(max(left - STEP, LEAST)):
             return select_server(self, *args, **kwargs)
 
     return select
@@ -217,7 +218,7 @@ def selected_async(select_server: Callable[..., Any]) -> Callable[..., Any]:
         left = time_left()
         if left is None:
             return await select_server(self, *args, **kwargs)
-        with pymongo.timeout(left):
+        with pymongo.timeout(max(left - STEP, LEAST)):
             return await select_server(self, *args, **kwargs)
 
     return select
@@ -258,7 +259,7 @@ class MongoClient(_MongoClient):
     def __init__(self, host: Any = None, port: int | None = None, *, configuration: Configuration | None = None, **options: Any) -> None:
         configuration = configuration or detected()
         self.__dict__["guard"] = guard = Guard("pymongo", configuration)
-        pool_class = type("JudgedPool", (Pool,), judged(Pool) | {"guard": guard})
+        pool_class = type("JudgedPool", (Pool,), judged(Pool) | {"guard": guard, "silences": Silences()})
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
 
     _select_server = selected(pymongo.MongoClient._select_server)
@@ -270,7 +271,7 @@ class AsyncMongoClient(_AsyncMongoClient):
     def __init__(self, host: Any = None, port: int | None = None, *, configuration: Configuration | None = None, **options: Any) -> None:
         configuration = configuration or detected()
         self.__dict__["guard"] = guard = Guard("pymongo", configuration)
-        pool_class = type("JudgedPool", (AsyncPool,), judged_async(AsyncPool) | {"guard": guard})
+        pool_class = type("JudgedPool", (AsyncPool,), judged_async(AsyncPool) | {"guard": guard, "silences": Silences()})
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
 
     _select_server = selected_async(pymongo.AsyncMongoClient._select_server)
@@ -285,7 +286,7 @@ def install(configuration: Configuration) -> list[str]:
         return []
     guard = Guard("pymongo", configuration)
     for pool_class, changes in ((Pool, judged(Pool)), (AsyncPool, judged_async(AsyncPool))):
-        for name, value in (changes | {"guard": guard}).items():
+        for name, value in (changes | {"guard": guard, "silences": Silences()}).items():
             _patches.replace(pool_class, name, value)
     _patches.replace(pymongo.MongoClient, "_select_server", selected(pymongo.MongoClient._select_server))
     _patches.replace(pymongo.AsyncMongoClient, "_select_server", selected_async(pymongo.AsyncMongoClient._select_server))

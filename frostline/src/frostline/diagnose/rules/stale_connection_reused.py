@@ -19,6 +19,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
+from ...core.middlebox import PEER
 from ...story.timeline import Connection, EnvironmentLife, Freeze, Invocation
 from ..errors import about_the_network, trouble
 from ..evidence import RIGHT_AFTER_S, Evidence, ended_by_other, last_byte, thaw_before
@@ -117,7 +118,9 @@ def _write(connection: Connection) -> _Write | None:
 def _death(life: EnvironmentLife, connection: Connection, write: _Write, last: float) -> _Death | None:
     lost, closed, expired = connection.lost, ended_by_other(connection), connection.expired
     fate = connection.opened.fate
-    if expired is not None and expired.then != "silence":
+    if expired is not None and expired.middlebox == PEER:
+        at, by, did = expired.at, "The peer", f"closed it{', which never reached the function' if lost is not None else ''} (fate: {fate})"
+    elif expired is not None and expired.then != "silence":
         at, by, did = expired.at, f"The middlebox {expired.middlebox}", "forgot it"
     elif closed is not None and closed.at <= write.at:
         reached = {

@@ -110,10 +110,10 @@ class Connection:
             return
         services = self._services
         self.outer_fd = outer.fileno()
-        if services.recording:
-            self._traffic = Traffic(self._edge.address, self._number, services.now, services.tell)
+        self._traffic = Traffic(self._edge.address, self._number, services.now, services.tell) if services.recording else None
         on_bytes = None if self._traffic is None else self._traffic.passed
         self.relay = Relay(self.inner, outer, services.buffer, self._ended, self._on_close, now=services.now, on_bytes=on_bytes)
+        self.relay.inward.delay_s = self._edge.latency_s
         self._idle = Idle(self.relay, services.now, self._expired)
         self._held = Held(services, self.relay, self._traffic, self._met_fate)
         self._record.opened(self.fate, self._middlebox)

@@ -178,6 +178,7 @@ class Dialer:
     def _apply(self, edge: Edge) -> None:
         """Its connections meet what is chosen now."""
         conditions = self._conditions_of(edge.address)
+        edge.slow(conditions.latency_s)
         for connection in edge.connections:
             hosts, port = self._hosts(edge.address, connection.destination[0]), connection.destination[1]
             if not connection.decide(conditions.fates.of(hosts, port), conditions.middleboxes.of(hosts, port)):
@@ -230,6 +231,7 @@ class Dialer:
         names = self._resolved.names(edge.address, destination[0])
         hosts, conditions = self._hosts(edge.address, destination[0]), self._conditions_of(edge.address)
         fate, middlebox = conditions.fates.of(hosts, destination[1]), conditions.middleboxes.of(hosts, destination[1])
+        edge.latency_s = conditions.latency_s
         edge.connections.add(Connection(self, edge, next(self._numbers), inner, port, names[0] if names else None, fate, middlebox))
 
     def _turn_away(self, edge: Edge, inner: socket.socket, port: int) -> None:

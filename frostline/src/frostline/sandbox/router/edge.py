@@ -39,6 +39,8 @@ class Edge:
         self.connections: set[Connection] = set()
         self.held = False
         self.cut = False
+        self.latency_s = 0.0
+        """How much later its connections hear from their peers."""
         self._services = services
         self._on_empty = on_empty
         self._reconsider = reconsider
@@ -56,6 +58,13 @@ class Edge:
     def empty(self) -> bool:
         """There is nothing to remember about it."""
         return not self.connections and not self.held
+
+    def slow(self, latency_s: float) -> None:
+        """From now on its connections hear from their peers so much later."""
+        self.latency_s = latency_s
+        for connection in self.connections:
+            if connection.relay is not None:
+                connection.relay.inward.delay_s = latency_s
 
     def hold(self, done: Callable[[], None]) -> None:
         """Let what is under way arrive, then nothing more. `done` is called when nothing passes; not after `release`."""

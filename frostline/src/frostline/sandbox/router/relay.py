@@ -83,6 +83,7 @@ class Relay:
         if self._open_ways < 0:
             return
         self._open_ways = -1
+        self.inward.forget_late()
         for sock, close in ((self.inner, close_inner), (self.outer, close_outer)):
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
@@ -95,6 +96,7 @@ class Way:
 
     __slots__ = (
         "_buffer",
+        "_late",
         "_loop",
         "_met",
         "_relay",
@@ -102,6 +104,7 @@ class Way:
         "_sink",
         "_source",
         "count",
+        "delay_s",
         "ended",
         "first",
         "held",
@@ -124,6 +127,10 @@ class Way:
         self.held = False
         self._met = False
         """Something came while it was held."""
+        self.delay_s = 0.0
+        """How much later what comes is passed on: the path is longer by so much."""
+        self._late: asyncio.TimerHandle | None = None
+        """Something has come, and is on that path."""
         self.first: Callable[[], None] | None = None
         """Called once, before the next bytes are passed on."""
         self.met: Callable[[], None] | None = None
@@ -136,8 +143,11 @@ class Way:
         return bool(self._rest)
 
     def release(self) -> None:
-        """Go on where it was held."""
+        """Go on where it was held; what was on its way then has arrived."""
         self.held = False
+        if self._late is not None:
+            self.forget_late()
+            self._met = True
         if self._met:
             self._met = False
             if self._rest:
@@ -148,6 +158,7 @@ class Way:
     def detach(self) -> None:
         """Never read or write again."""
         self.held, self._met = True, False
+        self.forget_late()
         if not self._rest:
             self._loop.remove_reader(self._source)
         else:
@@ -155,12 +166,36 @@ class Way:
 
     def readable(self) -> bool:
         """Pass on what came; whether more may be there at once."""
+        if self._late is not None:
+            return False
         if self.held:
             self._met = True
             self._loop.remove_reader(self._source)
             if self.met is not None:
                 self.met()
             return False
+        if self.delay_s:
+            self._loop.remove_reader(self._source)
+            self._late = self._loop.call_later(self.delay_s, self._arrive)
+            return False
+        return self._read()
+
+    def forget_late(self) -> None:
+        """Do not wait for what is on its way."""
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+    def _arrive(self) -> None:
+        self._late = None
+        if self.held:
+            self.readable()
+            return
+        any(not self._read() for _ in range(PASSES))
+        if not (self.ended or self._rest or self._source.fileno() < 0):
+            self._loop.add_reader(self._source, self.readable)
+
+    def _read(self) -> bool:
         try:
             count = self._source.recv_into(self._buffer)
         except BlockingIOError:

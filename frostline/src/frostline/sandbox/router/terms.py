@@ -75,6 +75,7 @@ class Household(Protocol):
     address: str
     held: bool
     cut: bool
+    latency_s: float
 
     def fell_silent(self, connection: Connection) -> None:
         """It carries nothing any more, and has to be kept so."""

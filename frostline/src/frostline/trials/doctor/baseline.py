@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from ...core.upstream import Upstream
+from ...diagnose.clients import Protocol, by_code
+from ...sandbox.router.addresses import HOST_NAMES
+from ...sandbox.router.policy import OUTSIDE
 from ...story.timeline import Connection, Timeline
 from ..trial import Invoked, Result
+from .limits import Server, server
 
 Keeps = Literal["kept", "closed", "mixed"]
 
@@ -25,8 +30,13 @@ class Destination(Struct, frozen=True, kw_only=True):
     """How many were opened, in all invocations and environments."""
     keeps: Keeps
     """Whether a connection stays open for the next invocation."""
-    protocol: str
-    """What its bytes or its port say: `http2`, `tls`, `postgres`, ...; `tcp` where nothing does."""
+    server: Server
+    clients: tuple[str, ...] = ()
+    """The client libraries that may have opened it, by what the function's code imports; none where that does not say."""
+    in_init: bool = False
+    """A connection was opened before the first invocation."""
+    outside: bool = False
+    """It is neither in the lab nor on this machine."""
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
@@ -36,13 +46,14 @@ class Baseline(Struct, frozen=True, kw_only=True):
     failures: int
     error: str | None
     """The first failure, in the function's words; None when it is healthy."""
+    when: str
+    """When it fails, in words: `always`, `only when it is invoked again in the same environment`, ...; empty when it is healthy."""
     median_s: float
     """How long a warm invocation takes."""
     init_s: float
     """How long the first invocation of an environment takes, its start included."""
     destinations: tuple[Destination, ...]
-    refused: tuple[str, ...]
-    """Destinations that could not be reached, with the reason: `api.example.com:443 (outside of the lab)`."""
+    refused: tuple[Refused, ...]
 
     @property
     def healthy(self) -> bool:
@@ -50,23 +61,53 @@ class Baseline(Struct, frozen=True, kw_only=True):
         return self.failures == 0 and self.invocations > 0
 
 
-def baseline(results: Sequence[Result], told: Timeline) -> Baseline:
-    """What the first trials, at level `off`, and their story say."""
+class Refused(Struct, frozen=True, kw_only=True):
+    """A destination that could not be reached."""
+
+    name: str
+    """`HOST:PORT`."""
+    reason: str
+    outside: bool
+    """It is outside of the lab, and this run reaches nothing there."""
+
+
+def baseline(results: Sequence[Result], told: Timeline, upstreams: tuple[Upstream, ...], packages: Collection[str]) -> Baseline:
+    """What the first trials, at level `off`, and their story say. `packages`: see `project.packages`."""
     invoked = [one for result in results for one in result.invocations]
     problems = [result.problem for result in results if result.problem is not None]
     errors = [text for one in invoked if (text := failure(one)) is not None]
     warm = [one.end - one.begin for result in results for one in result.invocations[1:]]
     cold = [result.invocations[0].end - result.invocations[0].begin for result in results if result.invocations]
-    refused = {f"{event.host or event.address}:{event.port}": event.reason for event in told.refused}
     return Baseline(
         invocations=len(invoked),
         failures=len(errors) + len(problems),
         error=next(iter([*errors, *problems]), None),
+        when=_when(results) if errors else "",
         median_s=statistics.median(warm) if warm else 0.0,
         init_s=statistics.median(cold) if cold else 0.0,
-        destinations=destinations(told.connections.values()),
-        refused=tuple(f"{name} ({reason})" for name, reason in refused.items()),
+        destinations=_destinations(told.connections.values(), upstreams, packages),
+        refused=_refused(told),
     )
+
+
+def _when(results: Sequence[Result]) -> str:
+    """When it fails, as far as these trials can tell."""
+    lives = [[failure(one) is not None for one in result.invocations] for result in results if result.invocations]
+    if all(all(life) for life in lives):
+        return "always"
+    if all(not life[0] and all(life[1:]) for life in lives if len(life) > 1):
+        return "whenever it is invoked again in the same environment"
+    if all(not any(life[1:]) for life in lives):
+        return "only in the first invocation of an environment"
+    return "sometimes"
+
+
+def _refused(told: Timeline) -> tuple[Refused, ...]:
+    found: dict[str, Refused] = {}
+    for event in told.refused:
+        name = f"{event.host or event.address}:{event.port}"
+        found[name] = Refused(name=name, reason=event.reason, outside=event.reason == OUTSIDE)
+    return tuple(found.values())
 
 
 def failure(invoked: Invoked) -> str | None:
@@ -83,44 +124,38 @@ def failure(invoked: Invoked) -> str | None:
     return None
 
 
-def destinations(connections: Iterable[Connection]) -> tuple[Destination, ...]:
+def _destinations(connections: Iterable[Connection], upstreams: tuple[Upstream, ...], packages: Collection[str]) -> tuple[Destination, ...]:
     """The servers, in the order in which they were first connected to."""
     by_name: dict[str, list[Connection]] = {}
     for connection in connections:
         by_name.setdefault(connection.name, []).append(connection)
-    return tuple(_destination(name, found) for name, found in by_name.items())
+    return tuple(_destination(name, found, upstreams, packages) for name, found in by_name.items())
 
 
-def _destination(name: str, found: list[Connection]) -> Destination:
+_SPOKEN: dict[str, Protocol] = {
+    "HTTP": "http",
+    "gRPC": "grpc",
+    "Redis": "redis",
+    "PostgreSQL": "sql",
+    "MySQL": "sql",
+    "MongoDB": "mongo",
+}
+"""Protocols by whose clients a destination is told; the others are anybody's."""
+
+
+def _destination(name: str, found: list[Connection], upstreams: tuple[Upstream, ...], packages: Collection[str]) -> Destination:
     kept = [len(connection.requests()) > 1 or connection.ended is None for connection in found]
     first = found[0].opened
+    host = first.host or first.address
+    known = server(host, first.port, upstreams, http2=any(burst.kind != "data" for connection in found for burst in connection.traffic))
     return Destination(
         name=name,
-        host=first.host or first.address,
+        host=host,
         port=first.port,
         connections=len(found),
         keeps="kept" if all(kept) else "mixed" if any(kept) else "closed",
-        protocol=protocol_of(found),
+        server=known,
+        clients=tuple(client.name for client in by_code(packages, _SPOKEN.get(known.protocol))),
+        in_init=any(connection.opened.request_id is None for connection in found),
+        outside=host not in HOST_NAMES and all((one.host, one.port) != (host, first.port) for one in upstreams),
     )
-
-
-PORTS = {
-    80: "http",
-    443: "tls",
-    5432: "postgres",
-    3306: "mysql",
-    6379: "redis",
-    27017: "mongodb",
-    5672: "amqp",
-    9092: "kafka",
-    11211: "memcached",
-}
-"""Services by their registered ports (IANA), where nothing better is known."""
-
-
-def protocol_of(connections: Iterable[Connection]) -> str:
-    """HTTP/2 where PING frames went in the clear, else what the port is registered for."""
-    found = list(connections)
-    if any(burst.kind != "data" for connection in found for burst in connection.traffic):
-        return "http2"
-    return PORTS.get(found[0].opened.port, "tcp")

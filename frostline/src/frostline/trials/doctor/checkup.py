@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +15,30 @@ from ...core.conditions import Conditions
 from ...core.fates import Fates
 from ...core.upstream import Upstream
 from ...project import Deployment
+from ...project.packages import packages
 from ...story.reader import Story
 from ...story.timeline import Timeline, timeline
-from ..gaps import RealTime, Warped
+from ..gaps import Gaps, RealTime, Warped
 from ..recording import extract
 from ..runner import Run
-from ..trial import Life, Result, Script, Setting, Trial
-from .baseline import Baseline, baseline
-from .plan import GAPS_S, Cell, Plan, conditions, plan
+from ..trial import Level, Result, Script, Setting, Trial
+from .baseline import Baseline, baseline, failure
+from .plan import GAPS_S, LINGERS_S, LONGEST_WAIT_S, Cell, Plan, plan
+from .scripts import BASELINE_INVOCATIONS, JUDGED, one_second, script_of, several
 from .verdict import Outcome, Verdict, outcome, verdict
 
 BASELINE_ENVIRONMENTS = 3
-BASELINE_INVOCATIONS = 4
-"""A function that fails sometimes, or only when it is asked again, must show it before anything is blamed on a freeze."""
+"""A function that fails sometimes must show it before anything is blamed on a freeze."""
 
-SOON_S = 0.05
-"""Between invocations that follow one another."""
+FIRST_INVOCATIONS = BASELINE_ENVIRONMENTS * BASELINE_INVOCATIONS + 2
+"""How often a function is invoked before there is a plan."""
 
 PATIENCE_S = 10.0
 """How long an invocation may take in a trial, at most. A black hole is waited out for as long as the function's clients do, and a function whose timeout is
 minutes is judged by this."""
 
-JUDGED = {"idle": 2, "in_flight": 1, "after_init": 2}
-"""How many of a script's last invocations come after the freeze in question: the first one after it, and the next, which can be the one that pays."""
+REAL_WAIT_S = 61.0
+"""The longest gap that is waited for where waiting was asked for, but no gap."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -50,12 +52,13 @@ class Question(Struct, frozen=True, kw_only=True):
     """Destinations outside of the lab may be reached."""
     trials: int = 2
     """Of each cell."""
-    gaps: tuple[float, ...] = GAPS_S
+    gaps: tuple[float, ...] = ()
+    """Instead of the usual ones."""
+    real: bool = False
+    """Gaps are waited for; no clock is moved."""
     patience_s: float = PATIENCE_S
     width: int = 12
     """Environments side by side."""
-    variables: dict[str, str] = {}
-    """Environment variables, stronger than the function's own."""
 
 
 class Checkup:
@@ -77,17 +80,14 @@ class Checkup:
         self._on_result = on_result
         self._note = note
         function = question.deployment.function
-        limited = msgspec.structs.replace(function, timeout_s=min(function.timeout_s, question.patience_s))
+        found = packages(function, question.deployment.code)
+        limited = msgspec.structs.replace(function, timeout_s=min(function.timeout_s, question.patience_s), packages=found)
         self._deployment = msgspec.structs.replace(question.deployment, function=limited)
         self._began = time.monotonic()
         self._took_s: float | None = None
         self.baseline: Baseline | None = None
         self.plan: Plan | None = None
-        self.clocks_note = ""
-        """Why clocks could not be moved."""
-        self._baseline_results: list[Result] = []
-        self._run: Run | None = None
-        self._story = folder / "trials.story.jsonl"
+        self._runs: list[Run] = []
 
     @property
     def function(self) -> str:
@@ -95,81 +95,76 @@ class Checkup:
         return self._deployment.function.name
 
     async def carry_out(self) -> None:
-        """Find the baseline, plan, and make the trials. Raises `SandboxError` where the machine does not allow to freeze the network."""
+        """Find the baseline, plan, and make the trials. Raises `SandboxError` where the machine does not allow to freeze the network, and `StoryError`."""
         try:
-            self.baseline = found = await self._find_baseline()
+            async with _Together() as together:
+                looking = together.create_task(self._find_baseline())
+                trying = together.create_task(self._why_no_warp())
+            self.baseline = found = looking.result()
             if not found.healthy:
                 return
-            warps = await self._warps()
-            self.plan = made = plan(found, trials=self._question.trials, gaps=self._question.gaps, warps=warps, clocks=self.clocks_note)
+            why_not = trying.result()
+            self.plan = made = self._plan(found, why_not)
             self._on_plan(found, made)
-            await self._make_trials(found, made, warps=warps)
+            await self._make_trials(found, made)
         finally:
             self._took_s = time.monotonic() - self._began
 
     async def _find_baseline(self) -> Baseline:
-        story = self._folder / "baseline.story.jsonl"
-        event = self._question.event
-        script = _script([event] * BASELINE_INVOCATIONS, [SOON_S] * (BASELINE_INVOCATIONS - 1))
-        run = Run(self._setting("off"), story, note=self._note)
-        try:
-            await run.carry_out([self._trial(f"baseline-{number}", script) for number in range(BASELINE_ENVIRONMENTS)])
-        finally:
-            self._baseline_results = run.results
-        return baseline(run.results, read(story))
-
-    async def _warps(self) -> bool:
-        """Whether the function's clocks can be moved: found out by moving them."""
-        run = Run(self._setting("network", warp=True), self._folder / "clocks.story.jsonl", gaps=Warped(), note=self._note)
-        (result,) = await run.carry_out([self._trial("clocks", _script([self._question.event] * 2, [1.0]))])
-        self.clocks_note = result.clocks_note
-        return result.clocks_moved
-
-    async def _make_trials(self, found: Baseline, made: Plan, *, warps: bool) -> None:
-        trials = [
-            self._trial(f"cell-{number}-{turn}", self._script(cell, found))
-            for turn in range(made.trials)
-            for number, cell in enumerate(made.cells)
-        ]
-        self._run = Run(
-            self._setting("network", warp=warps),
-            self._story,
-            width=self._question.width,
-            gaps=Warped() if warps else RealTime(),
-            on_result=self._on_result,
-            note=self._note,
+        names = [f"baseline-{number}" for number in range(BASELINE_ENVIRONMENTS)]
+        script = several(self._question.event)
+        run = self._run("baseline", self._setting("off"), RealTime())
+        await run.carry_out([self._trial(name, script) for name in names])
+        return baseline(
+            run.results, _read(self._folder / "baseline.story.jsonl"), self._question.upstreams, self._deployment.function.packages
         )
-        await self._run.carry_out(trials)
 
-    def _setting(self, level: str, *, warp: bool = False) -> Setting:
+    async def _why_no_warp(self) -> str:
+        """Why the function's clocks cannot be moved, found out by moving them; empty where they can."""
+        if self._question.real:
+            return "clocks were to stay as they are (--real)"
+        run = self._run("clocks", self._setting("network", warp=True), Warped())
+        (result,) = await run.carry_out([self._trial("clocks", one_second(self._question.event))])
+        return "" if result.clocks_moved else f"its clocks cannot be moved ({result.clocks_note})"
+
+    def _plan(self, found: Baseline, why_not: str) -> Plan:
+        question = self._question
+        longest = max(question.gaps, default=REAL_WAIT_S) if question.real else LONGEST_WAIT_S
+        return plan(found, trials=question.trials, gaps=question.gaps or GAPS_S, warps=not why_not, why_not=why_not, longest_wait_s=longest)
+
+    async def _make_trials(self, found: Baseline, made: Plan) -> None:
+        """Those for which somebody has to wait go on beside the others."""
+        lingering: list[Trial] = []
+        others: list[Trial] = []
+        for turn in range(made.trials):
+            for number, cell in enumerate(made.cells):
+                trial = self._trial(f"{_prefix(number)}{turn}", script_of(cell, found, self._question.event))
+                (lingering if cell.moment == "lingering" else others).append(trial)
+        gaps: Gaps = Warped() if made.warps else RealTime()
+        setting = self._setting("network", warp=made.warps)
+        async with _Together() as together:
+            if lingering:
+                slow = msgspec.structs.replace(setting, freeze_delay_s=LINGERS_S * 2)
+                together.create_task(self._run("lingering", slow, gaps, self._on_result).carry_out(lingering))
+            together.create_task(self._run("trials", setting, gaps, self._on_result).carry_out(others))
+
+    def _run(self, name: str, setting: Setting, gaps: Gaps, on_result: Callable[[Result], None] = lambda _: None) -> Run:
+        story = self._folder / f"{name}.story.jsonl"
+        run = Run(setting, story, width=self._question.width, gaps=gaps, on_result=on_result, note=self._note)
+        self._runs.append(run)
+        return run
+
+    def _setting(self, level: Level, *, warp: bool = False) -> Setting:
         return Setting(
             conditions=Conditions(fates=Fates(default="survive")),
-            level=level,  # type: ignore[arg-type] # one of ours
+            level=level,
             upstreams=self._question.upstreams,
             reach_network=self._question.reach_network,
             warp=warp,
         )
 
     def _trial(self, name: str, script: Script) -> Trial:
-        return Trial(name=name, deployment=self._deployment, script=script, variables=self._question.variables)
-
-    def _script(self, cell: Cell, found: Baseline) -> Script:
-        """Warm invocations, the gap with what happens in it, and two invocations after it."""
-        event = self._question.event
-
-        async def idle(life: Life) -> None:
-            await life.invoke(event)
-            await life.wait(SOON_S)
-            await life.invoke(event)
-            life.meet(conditions(cell, found.destinations))
-            await life.idle(cell.gap_s)
-            await life.invoke(event)
-            # It happens in this one gap: what a client opens afterwards is as good as ever.
-            life.meet(None)
-            await life.wait(SOON_S)
-            await life.invoke(event)
-
-        return idle if cell.moment == "idle" else _script([event] * 5, [SOON_S, cell.gap_s, cell.gap_s, cell.gap_s])
+        return Trial(name=name, deployment=self._deployment, script=script)
 
     # What is known -----------------------------------------------------------------------------------------------------------------------
 
@@ -179,52 +174,51 @@ class Checkup:
             return None
         made = self.plan
         outcomes = [] if made is None else [self._outcome(number, cell) for number, cell in enumerate(made.cells)]
-        calls = [result.invocations for result in self._results()]
         return verdict(
             self.function,
             self.baseline,
             outcomes,
             () if made is None else made.untried,
-            invocations=sum(map(len, calls)),
+            upstreams=self._question.upstreams,
+            invocations=sum(len(result.invocations) for run in self._runs for result in run.results),
             took_s=self._took_s if self._took_s is not None else time.monotonic() - self._began,
             interrupted=interrupted,
         )
 
-    def _results(self) -> list[Result]:
-        return self._baseline_results + ([] if self._run is None else self._run.results)
-
     def _outcome(self, number: int, cell: Cell) -> Outcome:
         assert self.baseline is not None
-        results = [result for result in self._results() if result.trial.startswith(f"cell-{number}-")]
+        results = [result for _, result in self._results(number)]
         for result in results:
             result.findings = [msgspec.structs.replace(finding, function=self.function) for finding in result.findings]
-        return outcome(cell, results, self.baseline, JUDGED[cell.moment])
+        return outcome(cell, results, self.baseline, JUDGED)
+
+    def _results(self, number: int) -> list[tuple[Run, Result]]:
+        """A cell's, each with the run that it was part of."""
+        return [(run, result) for run in self._runs for result in run.results if result.trial.startswith(_prefix(number))]
 
     def write_story(self, one: Outcome, into: Path) -> None:
         """Write the story of an outcome's first failed trial. Raises `StoryError` and OSError."""
         assert self.plan is not None
-        number = self.plan.cells.index(one.cell)
-        results = [result for result in self._results() if result.trial.startswith(f"cell-{number}-")]
-        failed = next((result for result in results if result.failed), results[0])
-        extract(self._story, [failed.trial], into)
+        results = self._results(self.plan.cells.index(one.cell))
+        run, failed = next(((run, result) for run, result in results if any(map(failure, result.invocations))), results[0])
+        extract(run.story, [failed.trial], into)
 
 
-def _script(events: Sequence[object], gaps: Sequence[float]) -> Script:
-    """Invocations with gaps between them; short gaps are waited for, so that nothing freezes for longer than it would."""
+class _Together(asyncio.TaskGroup):
+    """Tasks of which one error is enough: it is raised as it is, and not as a group of one."""
 
-    async def script(life: Life) -> None:
-        await life.invoke(events[0])
-        for gap, event in zip(gaps, events[1:], strict=True):
-            if gap <= SOON_S:
-                await life.wait(gap)
-            else:
-                await life.idle(gap)
-            await life.invoke(event)
-
-    return script
+    async def __aexit__(self, *raised: Any) -> None:
+        try:
+            await super().__aexit__(*raised)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
 
 
-def read(story: Path) -> Timeline:
-    """A run's story. Raises `StoryError`."""
+def _prefix(number: int) -> str:
+    """How the names of a cell's trials begin."""
+    return f"cell-{number}-"
+
+
+def _read(story: Path) -> Timeline:
     with Story.open(story) as opened:
         return timeline(opened.header, opened)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
-from ...core.durations import spoken
 from ...diagnose.finding import Finding
-from .verdict import Outcome, Verdict
+from ...diagnose.rules import RULES
+from .verdict import Outcome, Unexplained, Verdict
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold (2.2), which a function's error may."""
 
-EVERYONE = "all connections"
+UNEXPLAINED = "fails-after-freeze"
+"""The rule, in SARIF's sense, of a failure that no finding explains."""
 
 _LEVELS = {"failure": "error", "risk": "warning", "cost": "note"}
 
@@ -52,7 +54,7 @@ def as_junit(verdicts: Sequence[Verdict]) -> str:
             skipped=str(sum(not one.known for one in verdict.outcomes)),
             time=f"{verdict.took_s:.3f}",
         )
-        healthy = ET.SubElement(suite, "testcase", classname=_clean(verdict.function), name="healthy without being frozen")
+        healthy = ET.SubElement(suite, "testcase", classname=_clean(verdict.function), name="can be judged")
         if verdict.status == "not_judged":
             ET.SubElement(healthy, "error", message=_clean(verdict.reason)).text = _clean(verdict.baseline.error or "")
         for one in verdict.outcomes:
@@ -71,34 +73,85 @@ def _testcase(suite: ET.Element, function: str, one: Outcome) -> None:
 
 
 def as_sarif(verdicts: Sequence[Verdict], *, version: str, places: Sequence[str]) -> str:
-    """SARIF 2.1.0: a result for each finding. `places`: each function's file or folder, relative to the repository's root."""
-    rules = sorted({finding.rule for verdict in verdicts for finding in verdict.findings})
+    """SARIF 2.1.0: a result for each finding, and for each failure that none explains; a notification for each function that could not be judged.
+
+    `places`: each function's file, relative to the repository's root.
+    """
+    pairs = list(zip(verdicts, places, strict=True))
+    used = sorted({finding.rule for verdict in verdicts for finding in verdict.findings})
+    used += [UNEXPLAINED] if any(verdict.unexplained for verdict in verdicts) else []
     results = [
-        {
-            "ruleId": finding.rule,
-            "ruleIndex": rules.index(finding.rule),
-            "level": _LEVELS[finding.severity],
-            "message": {"text": f"{verdict.function}: {_told(finding)}"},
-            "locations": [{"physicalLocation": {"artifactLocation": {"uri": place}, "region": {"startLine": 1}}}],
-            "partialFingerprints": {"frostline/v1": f"{verdict.function}/{finding.rule}/{finding.destination or ''}"},
-        }
-        for verdict, place in zip(verdicts, places, strict=True)
+        _result(
+            finding.rule,
+            used,
+            _LEVELS[finding.severity],
+            f"{verdict.function}: {_told(finding)}",
+            place,
+            f"{verdict.function}/{finding.destination}",
+        )
+        for verdict, place in pairs
         for finding in verdict.findings
     ]
-    driver = {"name": "Frostline", "semanticVersion": version, "rules": [{"id": rule} for rule in rules]}
-    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}, indent=2)
+    results += [
+        _result(UNEXPLAINED, used, "error", f"{verdict.function}: {unexplained(one)}", place, f"{verdict.function}/{one.cells[0].name}")
+        for verdict, place in pairs
+        for one in verdict.unexplained
+    ]
+    notes = [
+        {
+            "level": "warning",
+            "message": {"text": f"{verdict.function} could not be judged: {verdict.reason}"},
+            "locations": [_location(place)],
+        }
+        for verdict, place in pairs
+        if verdict.status == "not_judged"
+    ]
+    run = {
+        "tool": {"driver": {"name": "Frostline", "semanticVersion": version, "rules": [_rule(rule) for rule in used]}},
+        "invocations": [{"executionSuccessful": not notes, "toolExecutionNotifications": notes}],
+        "results": results,
+    }
+    return json.dumps({"$schema": SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+
+
+_RULES = {rule.name: rule for rule in RULES}
+
+
+def _rule(name: str) -> dict[str, Any]:
+    """The first lines of a rule's documentation."""
+    if name == UNEXPLAINED:
+        said = ["An invocation fails after a freeze, and what its connections did does not explain it.", ""]
+    else:
+        said = _RULES[name].text.split("\n\n")
+    full = " ".join(said[1].replace("**Claim.** ", "").split())
+    return {"id": name, "shortDescription": {"text": said[0]}, "fullDescription": {"text": full or said[0]}}
+
+
+def _result(rule: str, rules: Sequence[str], level: str, text: str, place: str, identity: str) -> dict[str, Any]:
+    return {
+        "ruleId": rule,
+        "ruleIndex": rules.index(rule),
+        "level": level,
+        "message": {"text": text},
+        "locations": [_location(place)],
+        "partialFingerprints": {"frostline/v1": f"{identity}/{rule}"},
+    }
+
+
+def _location(place: str) -> dict[str, Any]:
+    return {"physicalLocation": {"artifactLocation": {"uri": quote(place), "uriBaseId": "%SRCROOT%"}, "region": {"startLine": 1}}}
 
 
 def as_annotations(verdicts: Sequence[Verdict], places: Sequence[str]) -> Iterator[str]:
-    """GitHub's workflow commands ("Workflow commands for GitHub Actions"): one for each finding, and one for what has none."""
+    """GitHub's workflow commands ("Workflow commands for GitHub Actions"): one for each finding, for what has none, and for what could not be judged."""
     for verdict, place in zip(verdicts, places, strict=True):
         for finding in verdict.findings:
             level = {"failure": "error", "risk": "warning", "cost": "notice"}[finding.severity]
             yield _command(level, place, f"{verdict.function}: {finding.rule}", _told(finding))
+        for one in verdict.unexplained:
+            yield _command("error", place, f"{verdict.function}: fails after a freeze", unexplained(one))
         if verdict.status == "not_judged":
-            yield _command("warning", place, f"{verdict.function}: not judged", verdict.reason)
-        elif verdict.status == "does_not_survive" and not verdict.findings:
-            yield _command("error", place, f"{verdict.function}: does not survive a freeze", verdict.reason)
+            yield _command("warning", place, f"{verdict.function}: not judged", "\n".join([verdict.reason, *verdict.advice]))
 
 
 def _command(level: str, place: str, title: str, message: str) -> str:
@@ -121,41 +174,10 @@ def _told(finding: Finding) -> str:
     return "\n".join(lines)
 
 
+def unexplained(one: Unexplained) -> str:
+    """A failure without a finding, in a sentence."""
+    return f"it failed without a finding in {', '.join(cell.name for cell in one.cells)}: {one.error}"
+
+
 def _clean(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
-
-
-def table(verdict: Verdict) -> tuple[list[str], list[list[str]]]:
-    """The verdict's table as text: the head (gaps), and one row for each destination and what happened to it."""
-    gaps = sorted({one.cell.gap_s for one in verdict.outcomes if one.cell.moment == "idle"})
-    rows: dict[tuple[str, str], dict[float, str]] = {}
-    for one in verdict.outcomes:
-        key = (one.cell.destination or EVERYONE, _happening(one))
-        rows.setdefault(key, {})[one.cell.gap_s] = _mark(one)
-    head = ["connection to", "while frozen", *(spoken(gap) for gap in gaps)]
-    return head, [[*key, *(marks.get(gap, "") for gap in gaps)] for key, marks in _sorted(rows.items())]
-
-
-def _sorted(rows: Iterable[tuple[tuple[str, str], dict[float, str]]]) -> list[tuple[tuple[str, str], dict[float, str]]]:
-    """Those of all destinations last."""
-    return sorted(rows, key=lambda row: row[0][0] == EVERYONE)
-
-
-def _happening(one: Outcome) -> str:
-    words = {
-        "survive": "the peer stays",
-        "fin_delivered": "the peer closes, FIN arrives",
-        "lost": "the peer closes, FIN is lost",
-        "blackhole": "black hole",
-        "nat-gateway": "NAT gateway (350 s)",
-        "alb": "load balancer (60 s)",
-    }
-    return words[one.cell.happening] + {"idle": "", "in_flight": ", in mid-answer", "after_init": ", after the init"}[one.cell.moment]
-
-
-def _mark(one: Outcome) -> str:
-    if not one.known:
-        return "?"
-    if one.failed:
-        return f"fails {one.failed}/{one.trials}"
-    return f"slow {one.longest_s:.1f} s" if one.slow else "ok"

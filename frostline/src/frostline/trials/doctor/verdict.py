@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 from msgspec import Struct
 
+from ...core.upstream import Upstream
 from ...diagnose.finding import Finding
+from ...diagnose.words import shape
 from ..trial import Result
 from .baseline import Baseline, failure
+from .limits import PORTS
 from .plan import Cell, Untried
 
 Status = Literal["survives", "does_not_survive", "not_judged"]
@@ -30,19 +33,26 @@ class Outcome(Struct, frozen=True, kw_only=True):
     failed: int
     slow: int
     longest_s: float
-    """The slowest invocation after a thaw."""
+    """The slowest invocation after the gap."""
     error: str | None
     """The first failure, in the words of the function's client."""
     findings: tuple[Finding, ...]
     problem: str | None = None
     """Why a trial could not be carried out."""
-    story: str | None = None
-    """Where the story of a failed trial is."""
+    clocks_note: str = ""
+    """What clock did not move with its gap, and why."""
 
     @property
     def known(self) -> bool:
         """At least one trial came to its end."""
         return self.trials > 0
+
+
+class Unexplained(Struct, frozen=True, kw_only=True):
+    """An error, and the cells in which it came without a finding."""
+
+    error: str
+    cells: tuple[Cell, ...]
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -56,6 +66,10 @@ class Verdict(Struct, frozen=True, kw_only=True):
     outcomes: tuple[Outcome, ...]
     findings: tuple[Finding, ...]
     """Each one once, the gravest first."""
+    unexplained: tuple[Unexplained, ...]
+    """Failures that no finding explains."""
+    advice: tuple[str, ...]
+    """What to do so that more can be said."""
     untried: tuple[Untried, ...]
     invocations: int
     """How often the function was called."""
@@ -86,6 +100,7 @@ def outcome(cell: Cell, results: Sequence[Result], found: Baseline, judged: int)
         error=next(iter(errors), None),
         findings=tuple(finding for result in finished for finding in result.findings),
         problem=next((result.problem for result in results if result.problem is not None), None),
+        clocks_note=next((result.clocks_note for result in finished if not result.clocks_moved), ""),
     )
 
 
@@ -95,16 +110,13 @@ def verdict(
     outcomes: Sequence[Outcome],
     untried: Iterable[Untried],
     *,
+    upstreams: Sequence[Upstream] = (),
     invocations: int,
     took_s: float,
     interrupted: bool = False,
 ) -> Verdict:
     """The verdict. Nothing is claimed of a function that is not healthy to begin with."""
-    left = list(untried)
     unknown = [one for one in outcomes if not one.known]
-    if unknown:
-        why = "it was interrupted" if interrupted else next((one.problem for one in unknown if one.problem), "they did not end")
-        left.append(Untried(what=f"{len(unknown)} of {len(outcomes)} cells", why=why))
     status, reason = _status(found, outcomes, complete=not unknown)
     return Verdict(
         function=function,
@@ -112,32 +124,93 @@ def verdict(
         reason=reason,
         baseline=found,
         outcomes=tuple(outcomes),
-        findings=merged(one.findings for one in outcomes) if found.healthy else (),
-        untried=tuple(left),
+        findings=_findings(outcomes) if found.healthy else (),
+        unexplained=_unexplained(outcomes) if found.healthy else (),
+        advice=tuple(advice(found, upstreams)),
+        untried=(*untried, *_unmade(outcomes, interrupted=interrupted), *_unreached(found)),
         invocations=invocations,
         took_s=took_s,
     )
 
 
+def _unmade(outcomes: Sequence[Outcome], *, interrupted: bool) -> Iterator[Untried]:
+    unknown = [one for one in outcomes if not one.known]
+    if unknown:
+        why = "it was interrupted" if interrupted else next((one.problem for one in unknown if one.problem), "they did not end")
+        yield Untried(what=f"{len(unknown)} of {len(outcomes)} cells", why=why)
+    if unmoved := [one for one in outcomes if one.clocks_note]:
+        what = f"{len(unmoved)} of {len(outcomes)} gaps as they would be"
+        yield Untried(what=what, why=f"not every clock was moved ({unmoved[0].clocks_note})")
+
+
+def _unreached(found: Baseline) -> Iterator[Untried]:
+    for refused in found.refused:
+        if found.healthy:
+            yield Untried(what=f"connections to {refused.name}", why=refused.reason)
+
+
 def _status(found: Baseline, outcomes: Sequence[Outcome], *, complete: bool) -> tuple[Status, str]:
     if not found.healthy:
-        return "not_judged", f"it fails without being frozen, {found.failures} of {found.invocations} times: {found.error}"
+        return "not_judged", f"it fails without being frozen, {found.when or 'always'}: {found.error}"
     ill = [one for one in outcomes if one.failed]
     if ill:
         return "does_not_survive", f"it failed in {len(ill)} of {len(outcomes)} cells"
     if not complete:
         return "not_judged", "too little was tried to say so"
+    if not found.destinations and found.refused:
+        return "not_judged", "whatever it talks to could not be reached"
     if not found.destinations:
         return "survives", "it opened no connection, and answered after every gap"
     slow = sum(one.slow > 0 for one in outcomes)
-    return "survives", f"it answered after every gap{f', {slow} times slowly' if slow else ''}"
+    return "survives", f"it answered after every gap{f', slowly in {slow} of {len(outcomes)} cells' if slow else ''}"
+
+
+def advice(found: Baseline, upstreams: Sequence[Upstream]) -> Iterator[str]:
+    """What to do where destinations could not be reached, or stand-ins were not used."""
+    for refused in found.refused:
+        if refused.outside:
+            yield (
+                f"{refused.name} is outside of the lab and was not reached. Give it a stand-in, --upstream {refused.name}={_stand_in(refused.name)}, "
+                "or reach the real one with --allow-network."
+            )
+        else:
+            yield f"{refused.name} could not be reached: {refused.reason}."
+    used = {one.name for one in found.destinations} | {one.name for one in found.refused}
+    for upstream in upstreams:
+        if upstream.name not in used:
+            dialed = next((name for name in sorted(used) if name.rpartition(":")[0] == upstream.host), None)
+            where = f"; it connected to {dialed}" if dialed is not None else ""
+            yield f"The stand-in {upstream.name} was not used: the function never connected to it{where}."
+
+
+_STAND_INS = {80: "http1", 443: "http1,tls", 50051: "grpc"}
+
+
+def _stand_in(name: str) -> str:
+    """A server that may be there, as `--upstream` takes it: one of the lab's, or the developer's own."""
+    port = int(name.rpartition(":")[2])
+    return _STAND_INS.get(port) or (f"host:{port}" if port in PORTS else "http1")
 
 
 _GRAVEST_FIRST = {"failure": 0, "risk": 1, "cost": 2}
 
+_ABOUT_CONNECTIONS = ("stale-connection-reused", "black-hole", "slow-reconnect", "keepalive-stranded")
+
+
+def _findings(outcomes: Sequence[Outcome]) -> tuple[Finding, ...]:
+    """What all trials found. Where no trial failed, a client that got over a dead connection costs time, and nothing is at risk."""
+    found = merged(one.findings for one in outcomes)
+    if any(one.failed for one in outcomes):
+        return found
+    return merged([[_cost(finding) if finding.rule in _ABOUT_CONNECTIONS else finding for finding in found]])
+
+
+def _cost(finding: Finding) -> Finding:
+    return msgspec.structs.replace(finding, severity="cost")
+
 
 def merged(found: Iterable[Iterable[Finding]]) -> tuple[Finding, ...]:
-    """Findings of the same rule about the same destination are one, with all their times."""
+    """Findings of the same rule about the same destination are one, with all their times; the gravest first."""
     together: dict[tuple[str, str | None], Finding] = {}
     for finding in (one for several in found for one in several):
         key = (finding.rule, finding.destination)
@@ -148,3 +221,12 @@ def merged(found: Iterable[Iterable[Finding]]) -> tuple[Finding, ...]:
             graver = min(known, finding, key=lambda one: _GRAVEST_FIRST[one.severity])
             together[key] = msgspec.structs.replace(graver, times=known.times + finding.times)
     return tuple(sorted(together.values(), key=lambda one: _GRAVEST_FIRST[one.severity]))
+
+
+def _unexplained(outcomes: Sequence[Outcome]) -> tuple[Unexplained, ...]:
+    by_error: dict[str, list[Cell]] = {}
+    for one in outcomes:
+        if one.failed and not any(finding.severity == "failure" for finding in one.findings):
+            by_error.setdefault(shape(one.error or ""), []).append(one.cell)
+    said = {shape(one.error or ""): one.error or "" for one in reversed(outcomes) if one.failed}
+    return tuple(Unexplained(error=said[key], cells=tuple(cells)) for key, cells in by_error.items())
