@@ -103,7 +103,7 @@ class Subject:
 
 
 @thawsafe.handler
-def _invoke(event: dict[str, Callable[[], list[int]]], context: Context) -> list[int]:
+def _invoke(event: dict[str, Callable[[], list[int]]], context: Context) -> list[int]:  # noqa: ARG001 - the decorator reads it
     """As a function is invoked: what is judged knows of the invocation and of its deadline."""
     return event["do"]()
 

@@ -108,6 +108,20 @@ def test_a_program_gets_one_object(cli: Cli, sandboxes: Sandboxes, tmp_path: Pat
     assert Path(answer["story"]).is_file()
 
 
+def test_interrupted_while_functions_are_made_ready_a_program_still_gets_its_object(
+    cli: Cli, sandboxes: Sandboxes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ctrl_c(function: Bundled, progress: Progress) -> Deployment:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_run, "Demonstration", partial(Demonstration, opener=sandboxes, make_ready=ctrl_c))
+    done = cli("demo", "pool", "--json", "-o", str(tmp_path))
+    assert done.exit_code == 130
+    answer = json.loads(done.stdout)
+    assert (answer["cells"], answer["interrupted"]) == ([], True)
+    assert cli("demo", "pool", "-o", str(tmp_path)).stdout == ""
+
+
 def test_a_level_that_is_refused_is_named_and_the_others_are_tried(cli: Cli, sandboxes: Sandboxes, tmp_path: Path) -> None:
     sandboxes.refused["processes"] = "there is no freezer"
     done = cli("demo", "pool", "-n", "1", "-o", str(tmp_path))

@@ -124,6 +124,59 @@ def test_a_write_on_a_connection_whose_end_the_kernel_had_received() -> None:
     assert found.requests == (A, B) and "which its kernel received" in found.claim
 
 
+def given_one_that_had_ended(story: Told, error: str = "Error: socket hang up") -> None:
+    """The client reads the end of the connection that it has just handed out, and sends nothing."""
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, fate="survive")
+    story.sends(1, 1.02)
+    story.closes(1, 4.025, by="peer", frozen=True, reached="after_thaw")
+    story.invocation(B, 6.0, 6.1, error=error)
+
+
+@pytest.mark.parametrize("error", ["Error: socket hang up", 'Error: Post "http://api.local:8080/": EOF'])
+def test_a_request_that_failed_before_it_wrote(error: str) -> None:
+    story = Told("nodejs20.x")
+    given_one_that_had_ended(story, error)
+    [found] = findings(story.timeline())
+    assert (found.rule, found.severity, found.requests) == ("stale-connection-reused", "failure", (A, B))
+    assert "which reached it after the thaw (fate: survive)" in found.claim
+    assert "request bbbbbbbb was given it after 5.0 s and failed before it wrote" in found.claim
+    assert any("sent nothing" in proof.text for proof in found.proof)
+
+
+def test_which_connection_it_was_given_is_not_guessed() -> None:
+    story = Told("nodejs20.x")
+    given_one_that_had_ended(story)
+    story.opens(2, 1.03, host="other.local", fate="survive")
+    story.closes(2, 4.5, by="peer", frozen=True, reached="after_thaw")
+    assert findings(story.timeline()) == []
+    anew = Told("nodejs20.x")
+    given_one_that_had_ended(anew)
+    anew.opens(2, 6.02)
+    assert findings(anew.timeline()) == []
+    unrelated = Told("nodejs20.x")
+    given_one_that_had_ended(unrelated, "TypeError: x is undefined")
+    assert findings(unrelated.timeline()) == []
+
+
+def test_a_server_that_looks_at_its_connections_once_a_second_has_the_least_limit_that_was_seen() -> None:
+    """Redis with `timeout 3`. A client's limit has to be below all of them."""
+    story = Told("nodejs20.x")
+    for number, idle in enumerate((3.1, 3.7, 3.9)):
+        first, second = f"{number}a000000-0000-4000-8000-000000000000", f"{number}b000000-0000-4000-8000-000000000000"
+        begin = 1.0 + 10 * number
+        story.invocation(first, begin, begin + 0.1)
+        story.opens(number, begin + 0.01)
+        story.sends(number, begin + 0.02)
+        story.invocation(second, begin + 5, begin + 5.1, error="MaxRetriesPerRequestError: Reached the max retries per request limit")
+        story.peer_ends(number, begin + 0.025 + idle, thaw=begin + 4.999)
+        story.first_write(number, begin + 5.01, "rst")
+        story.opens(number + 10, begin + 5.02)
+    [found] = findings(story.timeline())
+    assert found.severity == "failure"
+    assert "The server closes connections that are idle for 3.1 s: 3 closes say so." in found.claim
+
+
 def test_a_farewell_on_a_connection_that_is_over_is_no_request() -> None:
     story = Told()
     story.invocation(A, 1.0, 1.1)

@@ -164,12 +164,12 @@ def test_the_caller_does_not_wait_for_extensions_and_the_next_invocation_does_no
     began = time.monotonic()
     first = server.invoke("with-slow")
     second = server.invoke("with-slow")
-    assert time.monotonic() - began < 0.4, "AWS: the response is returned even if extensions are still running"
+    assert time.monotonic() - began < 1, "AWS: the response is returned even if extensions are still running"
     assert first.error is None and second.error is None
     assert len(server.until_logged("with-slow", "worked for", 3)) == 3
     report = next(text for text in server.until_logged("with-slow", f"REPORT RequestId: {first.request_id}"))
     duration = re.search(r"Duration: ([\d.]+) ms", report)
-    assert duration is not None and float(duration[1]) >= 400, "its time is the function's time"
+    assert duration is not None and float(duration[1]) >= 1000, "its time is the function's time"
 
 
 def test_an_extension_that_never_finishes_runs_into_the_functions_timeout(server: Server) -> None:

@@ -65,6 +65,15 @@ class Watch:
         self.traffic.passed(side, memoryview(data))
 
 
+async def test_a_server_may_speak_first() -> None:
+    """HTTP/2's may send its SETTINGS before the client's preface is there."""
+    watch = Watch()
+    watch.pass_on("peer", bytes.fromhex("000000 04 00 00000000"))
+    watch.pass_on("environment", PREFACE)
+    watch.pass_on("environment", PING, 5.0)
+    assert [burst.kind for burst in watch.told if burst.sent and burst.at > 104] == ["ping"]
+
+
 @given(
     st.lists(
         st.tuples(

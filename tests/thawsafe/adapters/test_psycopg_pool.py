@@ -96,6 +96,7 @@ def test_a_connection_that_was_opened_before_the_freeze_and_never_used_is_judged
             seen(connection, "first")
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_question_leaves_no_transaction(proxy: FateProxy, server: PostgresServer, clocks: Clocks) -> None:
     with psycopg_pool.ConnectionPool(lambda_(), conninfo(proxy), open=True) as pool:
         with pool.connection() as connection:

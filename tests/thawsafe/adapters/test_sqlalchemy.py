@@ -80,6 +80,7 @@ def test_an_engine_of_ones_own_is_protected_with_what_it_holds(proxy: FateProxy,
     engine.dispose()
 
 
+@pytest.mark.usefixtures("patient")
 def test_only_the_dead_connection_goes(proxy: FateProxy, clocks: Clocks) -> None:
     """`pool_pre_ping` throws all of them away."""
     engine = sqlalchemy.create_engine(url(proxy), lambda_())

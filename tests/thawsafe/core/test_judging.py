@@ -75,7 +75,7 @@ def test_unlimited_is_unlimited() -> None:
     assert decided(verdict(after(1e9, invocation=2), limits=limits, allowed=UNLIMITED)) == ("keep", "fresh")
 
 
-eras = st.builds(Era, st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))
+eras = st.builds(Era, st.integers(0, 3), st.integers(0, 2), st.integers(0, 2), st.integers(0, 3))
 moments = st.builds(Moment, st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), eras)
 limits_ = st.builds(Limits, st.floats(0.1, 1e4), st.floats(0.1, 1e4), st.floats(0.1, 1e4), st.booleans())
 

@@ -63,3 +63,13 @@ def test_where_freezes_are_unannounced_only_marks_end_the_doubt() -> None:
 
     assert freeze_between(START, after(9.0, 9.0, 9.0), unannounced=True) == "possible"
     assert freeze_between(marked, after(9.0, 9.0, 9.0, invocation=3), unannounced=True) == "none"
+
+
+def test_after_an_invocation_the_doubt_begins_anew() -> None:
+    """A thread of the function's can run at a thaw before the next invocation is marked."""
+    inside, outside = START._replace(era=Era(invocation=3, ended=2)), START._replace(era=Era(invocation=3, ended=3))
+    later = after(9.0, 9.0, 9.0, invocation=3, ended=3)
+
+    assert freeze_between(inside, later, unannounced=True) == "possible"
+    assert freeze_between(outside, later, unannounced=True) == "possible"
+    assert freeze_between(outside, later, unannounced=False) == "none"

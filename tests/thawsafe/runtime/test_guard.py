@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.thawsafe.freezing import Clocks, mark_invocation
-from thawsafe import lambda_
+from thawsafe import invocation, lambda_
 from thawsafe._runtime.guard import LEAST_PROBE, MOST_PATHS, Guard
 from thawsafe._runtime.journal import Journal
 from thawsafe._runtime.watch import WATCH
@@ -49,6 +49,18 @@ def test_what_was_not_is_looked_at_first(guard: Guard, clocks: Clocks) -> None:
     clocks.pass_(0.6)
 
     assert not guard.usable(life, lambda: True, Probe(True))
+
+
+def test_between_two_invocations_a_thread_trusts_no_connection_from_before(guard: Guard, clocks: Clocks) -> None:
+    """A driver's monitor runs at the thaw, and often before the handler."""
+    with invocation():
+        life = guard.opened("a:1")
+        clocks.pass_(10.0)
+        assert guard.usable(life, still_open), "in one invocation nothing freezes"
+        guard.used(life)
+    clocks.pass_(10.0)
+
+    assert not guard.usable(life, still_open)
 
 
 def test_a_probe_is_made_after_a_freeze_only(guard: Guard, clocks: Clocks) -> None:

@@ -34,6 +34,10 @@ def demonstrate(incident: str, trials: int, output: Path, *, as_json: bool) -> N
             shown.prepare(printer.note)
         except (ProjectError, PackagesMissing) as error:
             raise Failure(str(error)) from error
+        except KeyboardInterrupt:  # `run`, which takes Ctrl-C later, has not begun
+            if as_json:
+                _print(shown, None, interrupted=True)
+            raise SystemExit(130) from None
         if not any(shown.cells(stage) for stage in shown.incident.stages):
             raise Failure("nothing of this can be tried here." + "".join(f"\n  {one.client}: {one.why}" for one in shown.skipped))
         try:
@@ -57,15 +61,19 @@ async def _as_json(shown: Demonstration, output: Path) -> None:
                 explained = _explain(shown, outcomes, output)
         interrupted = False
     finally:
-        answer = as_object(
-            shown.incident.name,
-            shown.outcomes,
-            shown.skipped,
-            story=str(explained.story) if explained else None,
-            picture=str(explained.picture) if explained else None,
-            interrupted=interrupted,
-        )
-        click.echo(json.dumps(answer))
+        _print(shown, explained, interrupted=interrupted)
+
+
+def _print(shown: Demonstration, explained: Explained | None, *, interrupted: bool) -> None:
+    answer = as_object(
+        shown.incident.name,
+        shown.outcomes,
+        shown.skipped,
+        story=str(explained.story) if explained else None,
+        picture=str(explained.picture) if explained else None,
+        interrupted=interrupted,
+    )
+    click.echo(json.dumps(answer))
 
 
 async def _for_a_person(shown: Demonstration, output: Path) -> None:

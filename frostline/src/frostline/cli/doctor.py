@@ -16,10 +16,11 @@ import yaml
 
 from .. import __version__
 from ..core.durations import spoken
-from ..project import Deployment, Project
+from ..project import Deployment, Project, Refused
 from ..render.page import page
 from ..story.reader import StoryError
 from ..trials.doctor.checkup import PATIENCE_S, Checkup, Question
+from ..trials.doctor.pages import index
 from ..trials.doctor.plan import GAPS_S
 from ..trials.doctor.reports import as_annotations, as_json, as_junit, as_sarif
 from ..trials.doctor.verdict import EXIT_STATUS, Verdict
@@ -27,7 +28,18 @@ from ..trials.recording import read_view
 from .doctor_view import DoctorView
 from .options import Duration, Failure, chosen_upstreams, project_options, source
 from .running import load_project, run
-from .terminal import Printer
+
+INTERRUPTED = 130
+"""As a shell has it for SIGINT, where nothing was known yet."""
+
+LONGEST_GAP_S = 30 * 86_400.0
+
+
+def _possible(_context: click.Context, _parameter: click.Parameter, gaps: tuple[float, ...]) -> tuple[float, ...]:
+    for gap in gaps:
+        if not 0 < gap <= LONGEST_GAP_S:
+            raise click.BadParameter(f"{spoken(gap)} is not a gap to try. There are gaps up to {spoken(LONGEST_GAP_S)}.")
+    return gaps
 
 
 @click.command()
@@ -55,6 +67,7 @@ from .terminal import Printer
     "gaps",
     multiple=True,
     type=Duration(),
+    callback=_possible,
     metavar="DURATION",
     help=f"Gaps to try instead of {', '.join(map(spoken, GAPS_S))}; repeatable.",
 )
@@ -82,27 +95,126 @@ def doctor(path: str, functions: tuple[str, ...], **options: Any) -> None:
 
     Exit status: 0 it survives, 1 it does not, 2 it could not be judged.
     """
+    try:
+        raise SystemExit(_doctor(path, functions, options))
+    except Failure as error:
+        raise _NotJudged(error.message) from error
+
+
+class _NotJudged(Failure):
+    """1 says that a function does not survive."""
+
+    exit_code = EXIT_STATUS["not_judged"]
+
+
+def _doctor(path: str, functions: tuple[str, ...], options: dict[str, Any]) -> int:
     chosen = _Options(**{name: options.pop(name) for name in _Options.__struct_fields__})
     event = _event(chosen.event)
     upstreams = chosen_upstreams([*chosen.upstreams, *_from_file(chosen.upstreams_file)])
+    chosen.check_files()
     project = load_project(source(path, **options))
     view = DoctorView()
-    said: list[Verdict] = []
+    asked = [
+        Question(
+            deployment=deployment,
+            event=event,
+            upstreams=upstreams,
+            reach_network=chosen.allow_network,
+            trials=chosen.trials,
+            gaps=tuple(sorted(set(chosen.gaps))),
+            real=chosen.real,
+            patience_s=chosen.patience,
+        )
+        for deployment in _chosen(project, functions)
+    ]
+    refused = () if functions else project.refused
+    for one in refused:
+        view.note(f"{one.name} is left out: {one.message}")
     with tempfile.TemporaryDirectory(prefix="frostline-doctor-") as folder:
-        for number, deployment in enumerate(_chosen(project, functions)):
-            question = Question(
-                deployment=deployment,
-                event=event,
-                upstreams=upstreams,
-                reach_network=chosen.allow_network,
-                trials=chosen.trials,
-                gaps=tuple(sorted(set(chosen.gaps))),
-                real=chosen.real,
-                patience_s=chosen.patience,
-            )
-            said.append(_one(question, Path(folder) / str(number), view, chosen))
-    _tell(said, project, chosen)
-    raise SystemExit(max((EXIT_STATUS[one.status] for one in said), key=[0, 2, 1].index))
+        patients = _see(asked, Path(folder), view, chosen)
+        if chosen.html is not None:
+            _write_pages(patients, chosen.html, view)
+    _tell(patients, refused, project, chosen)
+    view.end([patient.said for patient in patients if not chosen.quiet])
+    statuses = [EXIT_STATUS[patient.said.status] for patient in patients] + [EXIT_STATUS["not_judged"] for _ in refused]
+    return max(statuses, key=(0, 2, 1).index)
+
+
+class _Patient(msgspec.Struct, kw_only=True):
+    """One function, and what is known of it."""
+
+    question: Question
+    checkup: Checkup
+    said: Verdict
+    fixed: Verdict | None = None
+    """What the same trials say with thawsafe."""
+    interrupted: bool = False
+
+
+def _see(asked: Sequence[Question], folder: Path, view: DoctorView, chosen: _Options) -> list[_Patient]:
+    """One function after the other, until somebody interrupts."""
+    patients: list[_Patient] = []
+    for number, question in enumerate(asked):
+        patient = _carry_out(question, folder / str(number), view)
+        if patient is None:  # interrupted before anything was known of it
+            if not patients:
+                raise SystemExit(INTERRUPTED)
+            break
+        patients.append(patient)
+        if not chosen.quiet:
+            view.verdict(patient.said)
+        if chosen.fix and not patient.interrupted:
+            _fix(patient, folder / f"{number}-fixed", view, chosen)
+        if patient.interrupted:
+            break
+    return patients
+
+
+def _carry_out(question: Question, folder: Path, view: DoctorView) -> _Patient | None:
+    folder.mkdir(parents=True)
+    checkup = Checkup(
+        question,
+        folder,
+        on_plan=lambda found, made: view.planned(found, made, reach_network=question.reach_network),
+        on_result=view.result,
+        note=view.note,
+    )
+    interrupted = False
+
+    async def work() -> None:
+        nonlocal interrupted
+        try:
+            await checkup.carry_out()
+        except asyncio.CancelledError:
+            interrupted = True
+            raise
+
+    try:
+        with view.running(checkup.function, reach_network=question.reach_network):
+            run(work(), endless=True)
+    except StoryError as error:
+        raise Failure(str(error)) from error
+    said = checkup.verdict(interrupted=interrupted)
+    return None if said is None else _Patient(question=question, checkup=checkup, said=said, interrupted=interrupted)
+
+
+def _fix(patient: _Patient, folder: Path, view: DoctorView, chosen: _Options) -> None:
+    from ..trials.doctor.fix import NoFix, with_thawsafe
+
+    if patient.said.status != "does_not_survive":
+        return
+    try:
+        question = with_thawsafe(patient.question, folder / "layer")
+    except NoFix as error:
+        view.note(str(error))
+        return
+    after = _carry_out(question, folder / "trials", view)
+    if after is None:
+        patient.interrupted = True
+        return
+    patient.fixed, patient.interrupted = after.said, after.interrupted
+    if not chosen.quiet:
+        view.side_by_side(patient.said, after.said)
 
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,74 +235,28 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
     github: bool
     html: Path | None
 
+    def check_files(self) -> None:
+        """Whether reports can be written, before anything is done for them. Raises Failure."""
+        for file in (self.junit, self.sarif, None if self.html is None else self.html / "index.html"):
+            if file is not None:
+                try:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    file.open("a").close()
+                except OSError as error:
+                    raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
+
     @property
     def quiet(self) -> bool:
         """Standard output belongs to a program."""
         return self.as_json_ or self.github
 
 
-def _one(question: Question, folder: Path, view: DoctorView, chosen: _Options) -> Verdict:
-    """One function's verdict, also when it was interrupted."""
-    said, checkup = _carry_out(question, folder, view)
-    if not chosen.quiet:
-        view.verdict(said)
-    if chosen.fix:
-        _fix(question, folder, view, said, chosen)
-    if chosen.html is not None:
-        _write_pages(checkup, said, chosen.html, view)
-    return said
-
-
-def _carry_out(question: Question, folder: Path, view: DoctorView) -> tuple[Verdict, Checkup]:
-    folder.mkdir(parents=True)
-    checkup = Checkup(
-        question,
-        folder,
-        on_plan=lambda found, made: view.planned(found, made, reach_network=question.reach_network),
-        on_result=view.result,
-        note=Printer(err=True).note,
-    )
-    interrupted = False
-
-    async def work() -> None:
-        nonlocal interrupted
-        try:
-            await checkup.carry_out()
-        except asyncio.CancelledError:
-            interrupted = True
-            raise
-
-    try:
-        with view.running(checkup.function, reach_network=question.reach_network):
-            run(work(), endless=True)
-    except StoryError as error:
-        raise Failure(str(error)) from error
-    said = checkup.verdict(interrupted=interrupted)
-    if said is None:
-        raise SystemExit(130 if interrupted else 2)
-    return said, checkup
-
-
-def _fix(question: Question, folder: Path, view: DoctorView, said: Verdict, chosen: _Options) -> None:
-    from ..trials.doctor.fix import NoFix, with_thawsafe
-
-    if said.status != "does_not_survive":
-        return
-    try:
-        fixed = with_thawsafe(question, folder / "layer")
-    except NoFix as error:
-        Printer(err=True).note(str(error))
-        return
-    after, _ = _carry_out(fixed, folder / "fixed", view)
-    if not chosen.quiet:
-        view.side_by_side(said, after)
-
-
-def _tell(said: Sequence[Verdict], project: Project, chosen: _Options) -> None:
-    place = _place(project)
-    places = [place] * len(said)
+def _tell(patients: Sequence[_Patient], refused: Sequence[Refused], project: Project, chosen: _Options) -> None:
+    """The verdicts in the forms that were asked for."""
+    said = [patient.said for patient in patients]
+    places = [_place(project, patient.question.deployment) for patient in patients]
     if chosen.as_json_:
-        click.echo(as_json(said))
+        click.echo(as_json(said, fixed=[patient.fixed for patient in patients], refused={one.name: one.message for one in refused}))
     if chosen.github:
         for line in as_annotations(said, places):
             click.echo(line)
@@ -200,9 +266,20 @@ def _tell(said: Sequence[Verdict], project: Project, chosen: _Options) -> None:
         _write(chosen.sarif, as_sarif(said, version=__version__, places=places))
 
 
-def _place(project: Project) -> str:
-    """Where findings are pinned: the template or the code, relative to where the command runs, as CI wants it."""
-    return os.path.relpath(project.origin).replace(os.sep, "/")
+def _place(project: Project, deployment: Deployment) -> str:
+    """The file that findings are pinned to: the template, or the handler's. Relative to where the command runs, as CI wants it."""
+    given, used = project.source.path, project.origin
+    template = given / used.name
+    if used.is_dir():
+        module = used / (deployment.function.handler.rpartition(".")[0] or deployment.function.handler)
+        file = next((found for suffix in _SUFFIXES if (found := Path(f"{module}{suffix}")).is_file()), used)
+    else:
+        # SAM builds a template from the user's own.
+        file = template if given.is_dir() and template.is_file() else given if given.is_file() else used
+    return os.path.relpath(file).replace(os.sep, "/")
+
+
+_SUFFIXES = ("", ".py", ".js", ".mjs", ".cjs", ".ts", ".go")
 
 
 def _write(file: Path, text: str) -> None:
@@ -213,21 +290,27 @@ def _write(file: Path, text: str) -> None:
         raise Failure(f"{file} cannot be written: {error.strerror or error}") from error
 
 
-def _write_pages(checkup: Checkup, said: Verdict, folder: Path, view: DoctorView) -> None:
-    """A page for each cell that failed, of its first failed trial."""
-    for one in said.outcomes:
-        if not one.failed:
-            continue
-        name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in f"{said.function} {one.cell.name}")
-        story = folder / f"{name}.story.jsonl"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            checkup.write_story(one, story)
-        except (OSError, StoryError) as error:
-            raise Failure(f"the timeline of {one.cell.name} cannot be written to {folder}: {error}") from error
-        _write(folder / f"{name}.html", page(read_view(story)))
-    if any(one.failed for one in said.outcomes):
-        view.wrote("Timelines of failed trials", str(folder))
+def _write_pages(patients: Sequence[_Patient], folder: Path, view: DoctorView) -> None:
+    """An index, and for each cell that failed the timeline of its first failed trial."""
+    pages: dict[tuple[str, str], str] = {}
+    for patient in patients:
+        for one in patient.said.outcomes:
+            if one.failed:
+                name = _file_name(f"{patient.said.function} {one.cell.name}")
+                story = folder / f"{name}.story.jsonl"
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    patient.checkup.write_story(one, story)
+                except (OSError, StoryError) as error:
+                    raise Failure(f"the timeline of {one.cell.name} cannot be written to {folder}: {error}") from error
+                _write(folder / f"{name}.html", page(read_view(story)))
+                pages[patient.said.function, one.cell.name] = f"{name}.html"
+    _write(folder / "index.html", index([patient.said for patient in patients], pages))
+    view.wrote("Verdict and timelines", str(folder / "index.html"))
+
+
+def _file_name(text: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in text)
 
 
 def _chosen(project: Project, names: Sequence[str]) -> list[Deployment]:

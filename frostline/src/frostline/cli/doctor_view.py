@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 from rich.text import Text
@@ -16,9 +15,10 @@ from ..diagnose.finding import Finding
 from ..render.words import clean, duration, number
 from ..trials.doctor.baseline import Baseline, Destination
 from ..trials.doctor.checkup import FIRST_INVOCATIONS
+from ..trials.doctor.pages import STATUS
 from ..trials.doctor.plan import Plan
-from ..trials.doctor.table import LEGEND, Group, Mark, Table, table
-from ..trials.doctor.verdict import Unexplained, Verdict
+from ..trials.doctor.table import LEGEND, Group, Mark, Table, table, told
+from ..trials.doctor.verdict import Status, Unexplained, Verdict
 from ..trials.trial import Result
 from .terminal import colours
 
@@ -28,11 +28,7 @@ WIDTH = 120
 TELL_EVERY_S = 10.0
 """How often progress is told where there is no terminal to draw it on."""
 
-_STATUS = {
-    "survives": ("survives", "bold green"),
-    "does_not_survive": ("does not survive a freeze", "bold red"),
-    "not_judged": ("could not be judged", "bold yellow"),
-}
+_STATUS: dict[Status, str] = {"survives": "bold green", "does_not_survive": "bold red", "not_judged": "bold yellow"}
 
 _MARKS = {"ok": "green", "slow": "yellow", "failed": "bold red", "unknown": "dim", "nothing": ""}
 
@@ -83,6 +79,10 @@ class DoctorView:
         """A trial has ended."""
         self._advance()
 
+    def note(self, sentence: str) -> None:
+        """A sentence for the person."""
+        self._err.print(Text.assemble(("frostline: ", "bold bright_blue"), clean(sentence)))
+
     def wrote(self, what: str, path: str) -> None:
         """A file was written."""
         self._err.print(Text(f"{what}: {path}", style="dim"))
@@ -91,8 +91,8 @@ class DoctorView:
 
     def verdict(self, said: Verdict) -> None:
         """One function's verdict."""
-        words, style = _STATUS[said.status]
-        self._say(Text.assemble((clean(said.function), "bold"), " ", (words, style), f": {clean(said.reason, 400)}"))
+        words = STATUS[said.status], _STATUS[said.status]
+        self._hang(0, Text.assemble((clean(said.function), "bold"), " ", words, f": {clean(said.reason, 400)}"))
         if said.baseline.healthy:
             self._say(Text(connects(said.baseline.destinations), style="dim"))
         if said.outcomes:
@@ -116,57 +116,72 @@ class DoctorView:
             if any(mark.style in ("failed", "slow") for mark in (*marks, *fixed)):
                 made.add_row(Text(clean(title)), label, _summed(marks), _summed(fixed))
         self._say()
-        words, style = _STATUS[after.status]
-        self._say(Text.assemble(("The same trials with thawsafe switched on from outside: ", "bold"), (words, style)))
+        words = STATUS[after.status], _STATUS[after.status]
+        self._say(Text.assemble(("The same trials with thawsafe switched on from outside: ", "bold"), words))
         self._say(made)
 
-    def _table(self, told: Table) -> None:
+    def end(self, said: Sequence[Verdict]) -> None:
+        """All verdicts once more, where there are several."""
+        if len(said) > 1:
+            self._say()
+            for one in said:
+                self._say(Text.assemble((clean(one.function), "bold"), " ", (STATUS[one.status], _STATUS[one.status])))
+
+    def _table(self, shown: Table) -> None:
         made = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), collapse_padding=True)
         made.add_column("frozen for", header_style="dim", no_wrap=True)
-        for gap in told.gaps:
+        for gap in shown.gaps:
             made.add_column(gap, header_style="dim", no_wrap=True, justify="right")
-        for group in told.groups:
+        for group in shown.groups:
             _add_group(made, group)
         self._say(made)
-        if told.moments:
+        if shown.moments:
             self._say()
             self._say(Text("frozen in a bad moment", style="dim"))
             moments = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-            for label, mark in told.moments:
+            for label, mark in shown.moments:
                 moments.add_row(f"  {label}", _text(mark))
             self._say(moments)
-        used = {mark.text for group in told.groups for row in group.rows for mark in row.marks} | {mark.text for _, mark in told.moments}
-        self._say(Text(_legend(used), style="dim"))
+        used = {mark.text for group in shown.groups for row in group.rows for mark in row.marks} | {mark.text for _, mark in shown.moments}
+        if legend := _legend(used):
+            self._say(Text(legend, style="dim"))
 
     def _finding(self, place: int, finding: Finding) -> None:
         seen = f", seen {number(finding.times, 'time')}" if finding.times > 1 else ""
         style = _SEVERITIES[finding.severity]
         self._say()
         self._say(Text.assemble((f"{place}. {finding.rule}", f"bold {style}"), (f" ({finding.severity}{seen})", "dim")))
-        self._say(_indented(clean(finding.claim)))
+        self._hang(3, Text(clean(finding.claim)))
         start = finding.proof[0].at if finding.proof else finding.at
-        proofs = Grid.grid(padding=(0, 2, 0, 0))
-        proofs.add_column(justify="right", no_wrap=True, style="dim")
-        proofs.add_column(style="dim")
         for proof in finding.proof:
-            proofs.add_row(f"+{duration(proof.at - start)}", Text(clean(proof.text)))
-        self._say(Padding(proofs, (0, 0, 0, 3)))
+            since = f"+{duration(proof.at - start)}"
+            self._hang(17, Text(clean(proof.text), style="dim"), Text(f"   {since:>12}  ", style="dim"))
         for cure in finding.cures:
-            self._say(Padding(Text.assemble("Cure, ", (f"{cure.client}: ", "bold"), cure.setting), (0, 0, 0, 3)))
-            self._say(Padding(Text(cure.why, style="dim"), (0, 0, 0, 9)))
+            self._hang(9, Text.assemble("Cure, ", (f"{cure.client}: ", "bold"), cure.setting), Text("   "))
+            self._hang(9, Text(cure.why, style="dim"))
 
     def _unexplained(self, one: Unexplained) -> None:
         self._say()
-        self._say(Text.assemble(("It fails, and its connections do not say why", "bold red")))
-        self._say(_indented(clean(one.error, 400)))
-        self._say(Padding(Text(f"in {', '.join(cell.name for cell in one.cells)}", style="dim"), (0, 0, 0, 3)))
+        self._say(Text("It fails, and what its connections did does not say why", style="bold red"))
+        self._hang(3, Text(clean(one.error, 400)))
+        self._hang(3, Text(f"After: {'; '.join(map(told, one.cells))}", style="dim"))
 
     def _list(self, title: str, sentences: Sequence[str]) -> None:
         if sentences:
             self._say()
             self._say(Text(title, style="bold"))
         for sentence in sentences:
-            self._say(Padding(Text(clean(sentence, 600)), (0, 0, 0, 2)))
+            self._hang(4, Text(clean(sentence, 600)), Text("  "))
+
+    def _hang(self, indent: int, text: Text, first: Text | None = None) -> None:
+        """Lines that begin in the same column; `first` stands in the place of the first one's indent."""
+        lead = Text(" " * indent) if first is None else first
+        head, *rest = text.wrap(self._out, self._out.width - max(indent, lead.cell_len))
+        head.rstrip()
+        self._say(lead + head)
+        for line in rest:
+            line.rstrip()
+            self._say(Text(" " * indent) + line)
 
     def _say(self, what: RenderableType = "") -> None:
         self._out.print(what)
@@ -198,10 +213,6 @@ def connects(destinations: Sequence[Destination]) -> str:
     words = {"kept": "kept open", "closed": "closed after use", "mixed": "sometimes kept open"}
     told = [f"{clean(one.name)} ({', '.join([one.server.protocol, *one.clients[:2], words[one.keeps]])})" for one in destinations]
     return f"It connects to {', '.join(told)}."
-
-
-def _indented(text: str) -> Padding:
-    return Padding(Text(text), (0, 0, 0, 3))
 
 
 def _add_group(made: Grid, group: Group) -> None:

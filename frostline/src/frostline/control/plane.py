@@ -367,8 +367,8 @@ class ControlPlane:
             host.runs(effect.request_id if effect.after == State.BUSY.value else None, self.clock.now())
 
     def _start_environment(self, effect: do.StartEnvironment) -> None:
-        deployment = self._revisions[effect.function, effect.revision]
-        environment = effect.environment
+        deployment, environment = self._revisions[effect.function, effect.revision], effect.environment
+        self.passing.moved(environment, State.STARTING.value)
         self.hosts[environment] = Host(environment, deployment, effect.log_stream, self.exchanges, self.ring.feed, self._before_events)
         self.sandbox.start(blueprint(environment, deployment))
 

@@ -110,7 +110,7 @@ CLIENTS: tuple[Client, ...] = (
         common=True,
         packages="aiohttp",
     ),
-    _client("http.client", "python", "http", r"http[./]client\b|RemoteDisconnected"),
+    _client("http.client", "python", "http", r"http[./]client\b|RemoteDisconnected", packages="http.client urllib.request"),
     _client(
         "grpcio",
         "python",

@@ -21,6 +21,7 @@ _PRECISE: tuple[tuple[Trouble, re.Pattern[str]], ...] = (
             r"|socket hang up|[Ss]erver disconnected|ServerDisconnectedError|Connection aborted|UND_ERR_SOCKET|other side closed|: EOF\b|unexpected EOF"
             r"|[Cc]onnection closed by server|server closed the connection|Connection terminated unexpectedly|SocketClosedUnexpectedly|\[Errno (?:32|104)\]"
             r"|server closed idle connection|use of closed network connection|closed by the remote host|PROTOCOL_CONNECTION_LOST"
+            r"|MaxRetriesPerRequestError|Lost connection to \w+ server|server has gone away|driver: bad connection"
         ),
     ),
     (
@@ -46,4 +47,4 @@ def trouble(text: str) -> Trouble | None:
 
 def about_the_network(text: str) -> bool:
     """An error that could be about the network; what speaks of `TypeError: x is undefined` could not."""
-    return _BROAD.search(text) is not None
+    return trouble(text) is not None or _BROAD.search(text) is not None

@@ -196,9 +196,12 @@ def thaw_before(life: EnvironmentLife, at: float) -> Freeze | None:
 
 
 def _agreed(idles: list[float]) -> tuple[float, int] | None:
-    """One figure that several idle times agree on, within a tenth or 0.3 s (a server that looks at its connections now and then)."""
+    """One figure that several idle times agree on, within a tenth or a second (Redis and others look at their connections once a second or so).
+
+    The least of them: a client's own limit has to be below it.
+    """
     if not idles:
         return None
     middle = median(idles)
-    near = [idle for idle in idles if abs(idle - middle) <= max(0.1 * middle, 0.3)]
+    near = [idle for idle in idles if abs(idle - middle) <= max(0.1 * middle, 1.0)]
     return (min(near), len(near)) if len(near) * 2 > len(idles) else None

@@ -21,7 +21,9 @@ MOST_BINARY_BYTES = 200_000_000
 
 MOST_PACKAGES = 200
 
-_PYTHON = re.compile(r"^[ \t]*(?:from[ \t]+(\w+)[\w.]*[ \t]+import\b|import[ \t]+(\w+(?:[\w. ,\t]*\w)?))", re.MULTILINE)
+_PYTHON = re.compile(r"^[ \t]*(?:from[ \t]+(\w[\w.]*)[ \t]+import\b|import[ \t]+(\w+(?:[\w. ,\t]*\w)?))", re.MULTILINE)
+_PYTHONS_OWN = frozenset({"http.client", "urllib.request"})
+"""Clients in Python's own library."""
 _NODE = re.compile(r"""(?:\brequire\s*\(\s*|\bfrom\s*|\bimport\s*\(?\s*)['"]([^'"./\s][^'"\s]*)['"]""")
 _NODE_FETCH = re.compile(r"(?<![\w.$])fetch\s*\(")
 _GO_BUILD = b"\xff Go buildinf:"
@@ -34,7 +36,7 @@ _SUFFIXES = {"python": (".py",), "nodejs": (".js", ".mjs", ".cjs", ".ts", ".mts"
 def packages(function: Function, code: Path) -> tuple[str, ...]:
     """Names of packages, sorted: what is imported (Python), required or imported (Node), or linked (Go: modules). Files that cannot be read are passed over."""
     if function.runtime.startswith("python"):
-        found = _from_texts(code, _SUFFIXES["python"], _python, _installed(code)) - sys.stdlib_module_names
+        found = _from_texts(code, _SUFFIXES["python"], _python, _installed(code))
     elif function.runtime.startswith("nodejs"):
         found = _from_texts(code, _SUFFIXES["nodejs"], _node, frozenset({"node_modules"}))
     else:
@@ -79,10 +81,13 @@ def _installed(code: Path) -> frozenset[str]:
 
 def _python(text: str) -> Iterator[str]:
     for found in _PYTHON.finditer(text):
-        if found[1] is not None:
-            yield found[1]
-        else:
-            yield from (name.split()[0].partition(".")[0] for name in found[2].split(",") if name.strip())
+        for name in (found[1] or found[2]).split(","):
+            module = name.split()[0] if name.strip() else ""
+            package = module.partition(".")[0]
+            if package not in sys.stdlib_module_names:
+                yield package
+            elif module in _PYTHONS_OWN:
+                yield module
 
 
 def _node(text: str) -> Iterator[str]:

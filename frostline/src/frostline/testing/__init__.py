@@ -1,9 +1,12 @@
 """For tests: functions that freeze, fakes and builders, and servers on the loopback.
 
 frozen, frozen_async   a function in a freezing environment, for tests and scripts: `Frostline`, and its counterpart for coroutines
-plugin                 the same as pytest fixtures, and a failing test's findings
+plugin, told           the same as pytest fixtures, and what a failing test has to say
 upstreams              servers with an idle timeout, without a lab
 builders, dialogue, fake_*, http_client, laws   for tests of Frostline itself, and of what is built upon it
+
+How the first two are made: `lives` are the functions of one test, each a `life` on a control plane that later tests use again (`planes`), in the event loop of
+another thread (`portal`); one `session` holds all of that. `asked` and `gap` read what a test asks for, and `invocation` is what it gets.
 
 What is named here is the public interface of the first two. It is imported when it is asked for: every pytest run on a machine with Frostline imports
 this package, because of the plugin.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import pytest
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from .frozen import Frostline
     from .frozen_async import AsyncFrostline
     from .session import Session
+
+F = TypeVar("F", "Frostline", "AsyncFrostline")
 
 MARKER = "frostline"
 
@@ -88,7 +90,7 @@ def _values(several: str, values: Any, item: pytest.Item) -> list[Any]:
     return list(values)
 
 
-def _refuse(item: pytest.Item, why: str) -> None:
+def _refuse(item: pytest.Item, why: str) -> NoReturn:
     pytest.fail(f"{item.nodeid}: @pytest.mark.{MARKER}: {why}", pytrace=False)
 
 
@@ -106,58 +108,51 @@ def _frostline_session() -> Iterator[Session]:
 
 
 @pytest.fixture
-def frostline(request: pytest.FixtureRequest, _frostline_session: Session) -> Iterator[Frostline]:
+def frostline(request: pytest.FixtureRequest) -> Iterator[Frostline]:
     """Functions that freeze: `fn = frostline.function("template.yaml", "Orders")`."""
     from .frozen import Frostline
 
-    made = Frostline(session=_frostline_session, folders=_folders(request), **_settings(request))
-    _asked(request).append(made)
-    yield made
-    made.close()
+    yield from _of_a_test(request, Frostline)
 
 
 @pytest.fixture
-def async_frostline(request: pytest.FixtureRequest, _frostline_session: Session) -> Iterator[AsyncFrostline]:
+def async_frostline(request: pytest.FixtureRequest) -> Iterator[AsyncFrostline]:
     """The same for coroutines: `fn = await async_frostline.function("template.yaml", "Orders")`."""
     from .frozen_async import AsyncFrostline
 
-    made = AsyncFrostline(session=_frostline_session, folders=_folders(request), **_settings(request))
-    _asked(request).append(made)
+    # Not a coroutine itself, so that it does not matter which plugin runs the test.
+    yield from _of_a_test(request, AsyncFrostline)
+
+
+def _of_a_test(request: pytest.FixtureRequest, kind: type[F]) -> Iterator[F]:
+    config, stash = request.config, request.node.stash
+    stash[_FOLDER] = request.getfixturevalue("tmp_path")
+    # Where relative paths may begin: where pytest was started, its rootdir, beside the test.
+    folders = config.invocation_params.dir, config.rootpath, request.path.parent
+    settings = {name: value for name, value in _marked(request.node).items() if name in _SETTINGS}
+    made = kind(session=request.getfixturevalue("_frostline_session"), folders=folders, **settings)
+    there = stash.setdefault(_ASKED, [])
+    there.append(made)
     yield made
+    there.remove(made)
     made.lives.close()
-
-
-def _folders(request: pytest.FixtureRequest) -> tuple[Path, ...]:
-    """Where relative paths may begin: where pytest was started, its rootdir, beside the test."""
-    config = request.config
-    return config.invocation_params.dir, config.rootpath, request.path.parent
-
-
-def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return {name: value for name, value in _marked(request.node).items() if name in _SETTINGS}
-
-
-def _asked(request: pytest.FixtureRequest) -> list[Frostline | AsyncFrostline]:
-    request.node.stash[_FOLDER] = request.getfixturevalue("tmp_path")
-    there: list[Frostline | AsyncFrostline] = request.node.stash.setdefault(_ASKED, [])
-    return there
 
 
 # A failed test -------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
     """What its functions have to say is part of its report."""
-    report = yield
-    if call.when == "call" and report.failed and (asked := item.stash.get(_ASKED, [])):
-        lives = [life for one in asked for life in one.lives.all]
-        if lives:
-            report.sections.append(("Frostline", _told(item, asked[0], lives)))
-    return report
+    outcome = yield
+    report: pytest.TestReport = outcome.get_result()
+    if call.when == "call" and report.failed:
+        for asked in item.stash.get(_ASKED, []):
+            if asked.lives.all:
+                report.sections.append(("Frostline", _told(item, asked)))
 
 
-def _told(item: pytest.Item, asked: Frostline | AsyncFrostline, lives: list[Any]) -> str:
+def _told(item: pytest.Item, asked: Frostline | AsyncFrostline) -> str:
     from .told import told
 
     output = item.config.getoption("--frostline-output")
@@ -165,4 +160,7 @@ def _told(item: pytest.Item, asked: Frostline | AsyncFrostline, lives: list[Any]
         folder, prefix = item.stash[_FOLDER], "frostline-"
     else:
         folder, prefix = item.config.invocation_params.dir / output, f"{item.nodeid}-"
-    return asked.lives.session.portal.call(told(lives, folder, prefix))
+    try:
+        return asked.lives.session.portal.call(told(asked.lives.all, folder, prefix))
+    except Exception as error:  # noqa: BLE001 - the test's own failure must be seen, whatever is wrong with us
+        return f"What its functions have to say could not be found out: {error!r}"

@@ -46,5 +46,5 @@ class Listening:
 
     def _sent(self, event: ConnectionTraffic) -> None:
         since, future = self._waiting.get(event.environment, (0.0, None))
-        if future is not None and event.at > since and not future.done():
+        if future is not None and event.kind != "ping_ack" and event.at > since and not future.done():
             future.set_result(None)

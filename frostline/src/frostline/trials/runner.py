@@ -34,6 +34,9 @@ WIDTH = 30
 STARTING = 2
 """Environments that start at once. Starting is what takes the processor; what is measured meanwhile in other environments should not have to wait for it."""
 
+SETTLED_S = 1.0
+"""After an answer there are echoes: acknowledgements, answers to a server's own pings. What is sent later is sent of one's own accord."""
+
 Opener = Callable[[Setting, Callable[[str], None]], OpenSandbox]
 """Opens the sandbox for a run's setting, given where sentences for a person go."""
 
@@ -166,7 +169,7 @@ class _Life:
         environment = self._environment
         if environment is None:
             return False
-        sent = await self._listening.sends(environment, self._plane.clock.now(), up_to_s)
+        sent = await self._listening.sends(environment, self._plane.clock.now() + SETTLED_S, up_to_s)
         self._plane.ring.feed(FreezeRequested(environment))
         return sent
 

@@ -16,7 +16,7 @@ Freeze = Literal["none", "possible", "invocation", "leap", "restore"]
 - `restore`: the process now runs in another machine than then. None of its connections can be alive.
 - `leap`: the machine was suspended. Its connections may be alive.
 - `invocation`: another invocation began in between, and before each the environment may have been frozen. Connections may be alive.
-- `possible`: the environment freezes without saying so, and nobody marks its invocations. Connections may be alive.
+- `possible`: the environment freezes without saying so, and no marked invocation was under way all the time. Connections may be alive.
 - `none`: nothing froze.
 """
 
@@ -31,8 +31,9 @@ stay below a second. Shorter suspensions matter to no connection: no server or m
 def freeze_between(last: Moment, now: Moment, *, unannounced: bool) -> Freeze:
     """What two moments say about a freeze between them.
 
-    `unannounced`: this environment may freeze at any time that nobody marks (Lambda without a marked handler, Cloud Run). Marked
-    invocations end the doubt: within one invocation Lambda does not freeze.
+    `unannounced`: this environment may freeze at any time that nobody marks (Lambda, Cloud Run). Marked invocations end the doubt: within one
+    invocation Lambda does not freeze. Outside of them it stays: a thread of the function's, such as a driver's monitor, can run at a thaw
+    before the next invocation is marked.
     """
     if now.era.restores != last.era.restores:
         return "restore"
@@ -43,6 +44,6 @@ def freeze_between(last: Moment, now: Moment, *, unannounced: bool) -> Freeze:
         return "leap"
     if now.era.invocation != last.era.invocation:
         return "invocation"
-    if unannounced and now.era.invocation == 0:
+    if unannounced and not (last.era.inside and now.era.inside):
         return "possible"
     return "none"

@@ -21,6 +21,13 @@ class Era(NamedTuple):
     """How often somebody said that this process was restored from a snapshot."""
     forks: int = 0
     """How often this process came out of a fork: a connection belongs to the process that opened it."""
+    ended: int = 0
+    """How many of the invocations have ended: with the last one, until the next begins, the environment may be frozen at any time."""
+
+    @property
+    def inside(self) -> bool:
+        """A marked invocation is under way."""
+        return self.invocation > self.ended
 
 
 class Moment(NamedTuple):

@@ -59,6 +59,8 @@ def _end() -> None:
     with _lock:
         _under_way -= 1
         last = _under_way == 0
+        if last:
+            WATCH.invocation_ended()
     if last:
         JOURNAL.invocation_ended()
 

@@ -39,6 +39,10 @@ class Watch:
         """An invocation begins: before it, the environment may have been frozen."""
         self.era = self.era._replace(invocation=self.era.invocation + 1)
 
+    def invocation_ended(self) -> None:
+        """The invocation that began last has ended: from now on, the environment may be frozen."""
+        self.era = self.era._replace(ended=self.era.invocation)
+
     def restored(self) -> None:
         """This process was restored from a snapshot: none of its connections is alive."""
         self.era = self.era._replace(restores=self.era.restores + 1)

@@ -71,10 +71,12 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
             proxy = await acquire(self, within_time_left(timeout))
             connection = proxy._con  # which the proxy loses when it is closed
             life: Life | None = getattr(connection, "thawsafe", None)
-            if life is None or (life.loop is asyncio.get_running_loop() and guard.fresh(life)):
+            if life is None:
                 return proxy
             if life.loop is not asyncio.get_running_loop():
                 raise asyncpg.InterfaceError(ANOTHER_LOOP)
+            if guard.fresh(life):
+                return proxy
             question = None if self.silences.doubt(life) else functools.partial(answers, connection)
             try:
                 usable = await guard.usable_async(life, functools.partial(has_ended, connection), question)
@@ -115,11 +117,12 @@ def judged_release(release: Callable[..., Any]) -> Callable[..., Any]:
     """A pool class's `release` that notes what comes back."""
 
     @functools.wraps(release)
-    async def noting(self: Any, connection: Any, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's
-        life: Life | None = getattr(connection, "thawsafe", None)  # None when it was released before
+    def noting(self: Any, connection: Any, *, timeout: float | None = None) -> Any:
+        own: Any = getattr(connection, "_con", None)  # None when it was released before
+        life: Life | None = getattr(own, "thawsafe", None)
         if life is not None:
-            (self.guard.failed if connection.is_closed() else self.guard.used)(life)
-        await release(self, connection, timeout=timeout)
+            (self.guard.failed if own.is_closed() else self.guard.used)(life)
+        return release(self, connection, timeout=timeout)
 
     return noting
 

@@ -76,12 +76,12 @@ def _opened(pool: Any, connection: Any, took: float) -> None:
     life = pool.guard.opened(f"{address[0]}:{address[1]}" if address[1] else str(address[0]), took)
     connection.thawsafe = _Seen(life)
     # A weak reference, or connections would go only when Python looks for cycles.
-    connection.set_conn_timeout = functools.partial(_set_timeout, weakref.proxy(connection))
+    connection.set_conn_timeout = functools.partial(_set_timeout, type(connection).set_conn_timeout, weakref.ref(connection))
 
 
-def _set_timeout(connection: Any, timeout: float | None) -> None:
+def _set_timeout(set_conn_timeout: Callable[[Any, float | None], None], connection: Callable[[], Any], timeout: float | None) -> None:
     """A connection's `set_conn_timeout`, inside the invocation."""
-    connection.__class__.set_conn_timeout(connection, within_time_left(timeout))
+    set_conn_timeout(connection(), within_time_left(timeout))
 
 
 def _may_ask(pool: Any, connection: Any, life: Life) -> bool:

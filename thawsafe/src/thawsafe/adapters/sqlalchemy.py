@@ -179,13 +179,16 @@ class _Listeners:
                 self.connect(_connection, record)  # opened before anybody listened
             return
         life = line.life
-        if life.loop is not None and life.loop is not asyncio.get_running_loop():
+        here = life.loop is None or life.loop is asyncio.get_running_loop()
+        if here and self.guard.fresh(life):
+            return
+        if not here:
             self._drop(record, proxy, "it belongs to another event loop")
         if life.opened.era.forks != WATCH.era.forks:
             self._drop(record, proxy, "it belongs to the parent process")
-        if not self.guard.fresh(life) and not line.usable(self.guard):
+        if not line.usable(self.guard):
             line.terminate()
-            raise exc.DisconnectionError(f"the connection to {life.peer} is not used again after {life.last!r}")
+            raise exc.DisconnectionError(f"the connection to {life.peer} may not live any more")
 
     def _drop(self, record: Any, proxy: Any, reason: str) -> None:
         """Leave a connection that must not be closed from here: as in SQLAlchemy's FAQ on pools and fork."""

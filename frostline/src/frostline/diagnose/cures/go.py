@@ -39,8 +39,8 @@ STALE: Table = {
         ),
     ),
     "database/sql": (
-        ("db.SetConnMaxIdleTime({age_go})", "Shorter than the server's limit; a goroutine closes them, and it is late after a freeze."),
         ("db.SetConnMaxLifetime({age_go})", "Looked at whenever a connection is taken from the pool, so it holds after a freeze, too."),
+        ("db.SetConnMaxIdleTime({age_go})", "Shorter than the server's limit; a goroutine closes them, and it is late after a freeze."),
     ),
     "mongo-driver": (("options.Client().SetMaxConnIdleTime({age_go})", "Shorter than the server's limit. Time spent frozen counts."),),
 }
@@ -57,23 +57,38 @@ KEEPALIVE: Table = {
     ),
 }
 
+_NEW_ONE = "A limit for its answer does not save the request that finds out."
+_UNUSED = "An old connection is not used at all."
+
 BLACK_HOLE: Table = {
-    "net/http": (("http.Client{{Timeout: 5 * time.Second}}", "There is no limit by default."),),
+    "net/http": (
+        (
+            "Transport.IdleConnTimeout = {age_go}",
+            f"{_UNUSED} Zero is no limit, and a Transport built by hand has zero. Time spent frozen counts.",
+        ),
+        ("http.Client{{Timeout: 5 * time.Second}}", f"There is no limit by default. {_NEW_ONE}"),
+    ),
     "grpc-go": (
-        ("ctx, cancel := context.WithTimeout(ctx, 2*time.Second)", "Without a deadline a call waits for ever."),
         (
             "grpc.WithIdleTimeout({age_go})",
             "Drops the connection of a channel without calls after this time; its timer fires at the thaw, and may come second.",
         ),
+        ("ctx, cancel := context.WithTimeout(ctx, 2*time.Second)", f"Without a deadline a call waits for ever. {_NEW_ONE}"),
     ),
     "go-redis": (
         (
             "redis.Options{{ReadTimeout: 2 * time.Second, ConnMaxIdleTime: {age_go}}}",
-            "Three seconds is the default, and then the command is sent again.",
+            f"{_UNUSED} Three seconds is the default for an answer, and then the command is sent again.",
         ),
     ),
-    "database/sql": (("db.QueryContext(ctx, ...)", "With a deadline in the context: there is no limit by default."),),
-    "mongo-driver": (("options.Client().SetTimeout(5 * time.Second)", "One limit for the whole operation."),),
+    "database/sql": (
+        ("db.SetConnMaxLifetime({age_go})", "Looked at whenever a connection is taken from the pool, so it holds after a freeze, too."),
+        ("db.QueryContext(ctx, ...)", f"With a deadline in the context: there is no limit by default. {_NEW_ONE}"),
+    ),
+    "mongo-driver": (
+        ("options.Client().SetMaxConnIdleTime({age_go})", f"{_UNUSED} Time spent frozen counts."),
+        ("options.Client().SetTimeout(5 * time.Second)", f"One limit for the whole operation. {_NEW_ONE}"),
+    ),
 }
 
 REUSE: Table = {

@@ -92,24 +92,42 @@ KEEPALIVE: Table = {
     ),
 }
 
+_NEW_ONE = "A limit for its answer does not save the request that finds out."
+
 BLACK_HOLE: Table = {
-    "node:http": (("http.request(url, {{ signal: AbortSignal.timeout(5000) }})", "There is no limit by default."),),
+    "node:http": (
+        (
+            "new http.Agent({{ keepAlive: true, timeout: {age_ms} }})",
+            "A free socket is closed after this time: an old one is not used at all. Its timer fires at the thaw.",
+        ),
+        ("http.request(url, {{ signal: AbortSignal.timeout(5000) }})", f"There is no limit by default. {_NEW_ONE}"),
+    ),
     "axios": (
         (
+            "axios.create({{ httpsAgent: new https.Agent({{ keepAlive: true, timeout: {age_ms} }}) }})",
+            "A free socket is closed after this time: an old one is not used at all. Its timer fires at the thaw.",
+        ),
+        (
             "axios.create({{ timeout: 5000, signal: AbortSignal.timeout(8000) }})",
-            "There is no limit by default; `timeout` does not cover the time to connect.",
+            f"There is no limit by default; `timeout` does not cover the time to connect. {_NEW_ONE}",
         ),
     ),
-    "undici": (("fetch(url, {{ signal: AbortSignal.timeout(5000) }})", "The default is 300 s for the head, and 300 s for the body."),),
+    "undici": (
+        (
+            "setGlobalDispatcher(new Agent({{ keepAliveTimeout: {age_ms}, keepAliveMaxTimeout: {age_ms} }}))",
+            "An old connection is not used at all (the default is 4 s). The second one limits what the server may ask for.",
+        ),
+        ("fetch(url, {{ signal: AbortSignal.timeout(5000) }})", f"The default is 300 s for the head, and 300 s for the body. {_NEW_ONE}"),
+    ),
     "aws-sdk-js": (
         ("new NodeHttpHandler({{ connectionTimeout: 3000, requestTimeout: 5000 }})", "There is no limit by default; then it is retried."),
     ),
     "grpc-js": (
-        ("client.method(request, {{ deadline: Date.now() + 2000 }}, callback)", "Without a deadline a call waits for ever."),
         (
             "'grpc.client_idle_timeout_ms': {age_ms}",
             "Drops a connection without calls after this time (1 s at least); its timer fires at the thaw, and may come second.",
         ),
+        ("client.method(request, {{ deadline: Date.now() + 2000 }}, callback)", f"Without a deadline a call waits for ever. {_NEW_ONE}"),
     ),
     "ioredis": (
         (
@@ -120,8 +138,17 @@ BLACK_HOLE: Table = {
     "node-redis": (
         ("createClient({{ socket: {{ socketTimeout: 2000 }}, commandOptions: {{ timeout: 2000 }} }})", "There is no limit by default."),
     ),
-    "pg": (("new Pool({{ query_timeout: 5000, connectionTimeoutMillis: 3000 }})", "There is no limit by default."),),
-    "mongodb": (("new MongoClient(uri, {{ timeoutMS: 5000 }})", "One limit for the whole operation."),),
+    "pg": (
+        (
+            "const client = await pool.connect(); ... client.release(true)",
+            "Closes the connection at the end of the invocation: nothing is left open for the freeze.",
+        ),
+        ("new Pool({{ query_timeout: 5000, connectionTimeoutMillis: 3000 }})", f"There is no limit by default. {_NEW_ONE}"),
+    ),
+    "mongodb": (
+        ("new MongoClient(uri, {{ maxIdleTimeMS: {age_ms} }})", "An old connection is not used at all. Time spent frozen counts."),
+        ("new MongoClient(uri, {{ timeoutMS: 5000 }})", f"One limit for the whole operation. {_NEW_ONE}"),
+    ),
     "ws": (("a timer for each answer that is waited for", "A WebSocket has no limit of its own."),),
 }
 

@@ -116,29 +116,39 @@ KEEPALIVE: Table = {
     ),
 }
 
+_NEW_ONE = "A limit for its answer does not save the request that finds out."
+
 BLACK_HOLE: Table = {
     "requests": (
+        _SAFE,
         (
             "session.post(url, timeout=(3, 5))",
-            "requests waits for ever by default; each call needs its own limits, to connect and to read.",
+            f"requests waits for ever by default; each call needs its own limits, to connect and to read. {_NEW_ONE}",
         ),
+    ),
+    "urllib3": (_SAFE, ("PoolManager(timeout=Timeout(connect=3, read=5))", f"It waits for ever by default. {_NEW_ONE}")),
+    "httpx": (
+        ("httpx.Client(limits=httpx.Limits(keepalive_expiry={age_s}))", "An old connection is not used at all. Time spent frozen counts."),
+        ("httpx.Client(timeout=httpx.Timeout(5, connect=3))", f"Five seconds is the default. {_NEW_ONE}"),
         _SAFE,
     ),
-    "urllib3": (("PoolManager(timeout=Timeout(connect=3, read=5))", "It waits for ever by default."), _SAFE),
-    "httpx": (("httpx.Client(timeout=httpx.Timeout(5, connect=3))", "Five seconds is the default; the request itself is lost."), _SAFE),
     "aiohttp": (
-        ("ClientSession(timeout=ClientTimeout(sock_connect=3, sock_read=5))", "The default is 300 s for the whole request."),
+        ("aiohttp.TCPConnector(keepalive_timeout={age_s})", "An old connection is not used at all. Time spent frozen counts."),
+        ("ClientSession(timeout=ClientTimeout(sock_connect=3, sock_read=5))", f"The default is 300 s for the whole request. {_NEW_ONE}"),
         _SAFE,
     ),
-    "http.client": (("HTTPSConnection(host, timeout=5)", "It waits for ever by default."),),
-    "botocore": (("Config(connect_timeout=3, read_timeout=5)", "The default is 60 s for each."), _SAFE),
+    "http.client": (
+        ("connection.close()", "At the end of each invocation: it never looks how old its connection is. Or use a client with a pool."),
+        ("HTTPSConnection(host, timeout=5)", f"It waits for ever by default. {_NEW_ONE}"),
+    ),
+    "botocore": (_SAFE, ("Config(connect_timeout=3, read_timeout=5)", "The default is 60 s for each; then the request is sent again.")),
     "grpcio": (
-        ("stub.Method(request, timeout=2)", "Without a timeout a call waits for ever."),
+        _SAFE,
+        ("stub.Method(request, timeout=2)", f"Without a timeout a call waits for ever. {_NEW_ONE}"),
         (
             '("grpc.client_idle_timeout_ms", {age_ms})',
             "Drops connections that were idle; its timer is late after a freeze, and may come second.",
         ),
-        _SAFE,
     ),
     "redis-py": (
         ("Redis(socket_timeout=2, socket_connect_timeout=2)", "Five seconds is the default, and then the command is sent again."),
@@ -146,26 +156,35 @@ BLACK_HOLE: Table = {
     ),
     "psycopg": (
         (
+            "connection.close()",
+            "At the end of each invocation; or a `psycopg_pool.ConnectionPool` with `check=` and `tcp_user_timeout`, which looks before it hands one out.",
+        ),
+        (
             "connect(..., options='-c statement_timeout=5000', tcp_user_timeout=3000)",
-            "The kernel gives up on a connection whose data nobody acknowledges.",
+            f"The kernel gives up on a connection whose data nobody acknowledges. {_NEW_ONE}",
         ),
     ),
     "psycopg_pool": (
         (
-            "ConnectionPool(check=..., kwargs={{'tcp_user_timeout': 3000}})",
-            "The kernel gives up on a connection whose data nobody acknowledges.",
+            "ConnectionPool(check=ConnectionPool.check_connection, kwargs={{'tcp_user_timeout': 2000}})",
+            "It looks before it hands a connection out, and the kernel gives up on one whose data nobody acknowledges.",
         ),
         _SAFE,
     ),
     "SQLAlchemy": (
         (
-            "create_engine(..., connect_args={{'tcp_user_timeout': 3000}})",
-            "For psycopg: the kernel gives up on data that nobody acknowledges.",
+            "create_engine(..., pool_pre_ping=True, connect_args={{'tcp_user_timeout': 2000}})",
+            "It looks before it hands a connection out; for psycopg, the kernel gives up on one whose data nobody acknowledges.",
         ),
+        ("create_engine(..., pool_recycle=200)", "An old connection is not used at all. Time spent frozen counts."),
         _SAFE,
     ),
-    "asyncpg": (("create_pool(..., command_timeout=5)", "Without it a query waits for ever."), _SAFE),
-    "pymongo": (("MongoClient(timeoutMS=5000)", "One limit for the whole operation."), _SAFE),
+    "asyncpg": (_SAFE, ("create_pool(..., command_timeout=5)", f"Without it a query waits for ever. {_NEW_ONE}")),
+    "pymongo": (
+        ("MongoClient(maxIdleTimeMS={age_ms})", "An old connection is not used at all. Time spent frozen counts."),
+        ("MongoClient(timeoutMS=5000)", f"One limit for the whole operation. {_NEW_ONE}"),
+        _SAFE,
+    ),
     "websockets": (("async with asyncio.timeout(5): await websocket.recv()", "Reading has no limit of its own."),),
 }
 

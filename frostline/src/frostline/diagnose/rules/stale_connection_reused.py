@@ -1,13 +1,16 @@
 """A connection that ended while the environment was frozen is written to by the next invocation.
 
 **Claim.** The peer, or a middlebox on the path, ended a connection that request A had left open, while nothing ran. The client did not
-notice, and request B wrote on it. Said with it: how the end reached the function (the connection's fate), how long the connection had
-been idle, and the server's own idle limit where its closes agree on one.
+notice in time, and request B wrote on it, or failed when it was about to. Said with it: how the end reached the function (the connection's
+fate), how long the connection had been idle, and the server's own idle limit where its closes agree on one.
 
 **Proof.** The story has the connection's end, or the RST that the first write got at once; a freeze between the last byte and that write;
 and that the function *wrote*. An RST alone proves no write: a client that closes an old connection gets the same for its own FIN. So one
 of these has to be there, too: B failed of something that can be about the network, and opened no other connection to the destination; B's
 error, response or log has words that clients use for a connection that is over; or the router passed on more than 64 bytes.
+
+A client can also read the end while it begins to write (Go's Transport, Node's Agent: `EOF`, `socket hang up`), and not a byte is sent.
+Then B's error has to have such words, B opened no connection at all, and no connection to anywhere else was ended since A.
 
 **Thresholds.** 64 bytes: a farewell is shorter (TLS close_notify 31, HTTP/2 GOAWAY 17 and 39 within TLS, Redis QUIT 6, PostgreSQL
 Terminate 5), and requests are longer.
@@ -52,10 +55,15 @@ class _Write(Struct, frozen=True):
     at: float
     request_id: str | None
     answer: str = ""
-    """`RST`, `FIN`; empty where none was seen."""
+    """`RST`, `FIN`; empty where none was seen, or nothing was sent."""
     after_s: float | None = None
     sent: int = 0
     """Bytes, where the router passed them on."""
+
+    @property
+    def was_sent(self) -> bool:
+        """Not for a request that was given the connection and failed before it wrote."""
+        return self.answer != "" or self.sent > 0
 
 
 class _Case(Struct, frozen=True):
@@ -83,7 +91,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _case(evidence: Evidence, life: EnvironmentLife, connection: Connection) -> _Case | None:
-    write = _write(connection)
+    write = _write(connection) or _given(evidence, life, connection)
     if write is None or (connection.lost is not None and connection.lost.fate == "blackhole"):
         return None
     freeze = thaw_before(life, write.at)
@@ -115,22 +123,42 @@ def _write(connection: Connection) -> _Write | None:
     return _Write(sent.at, sent.request_id, sent=sent.sent) if sent is not None else None
 
 
+def _given(evidence: Evidence, life: EnvironmentLife, connection: Connection) -> _Write | None:
+    """The request that was given a connection whose end was in the socket already, and failed of it before it wrote; known by what else it did not do."""
+    ended = ended_by_other(connection)
+    freeze = life.freeze_before(ended.at + _SETTLING_S) if ended is not None and ended.reached != "never" else None
+    if ended is None or freeze is None or ended.at > freeze.end:
+        return None
+    victim = evidence.timeline.invocations.get(freeze.after or "")
+    if victim is None or trouble(evidence.error(victim)) != "ended":
+        return None
+    over = victim.finished or evidence.timeline.end
+    there = [one for one in evidence.ended_within(life, freeze.begin - _SETTLING_S, over) if ended_by_other(one) is not None]
+    if evidence.opened_within(life, freeze.end, over) or any(one.name != connection.name for one in there):
+        return None
+    if max(there, key=lambda one: last_byte(one, freeze.end)) is not connection:
+        return None  # of several, the one that was used last: most pools hand that one out
+    return _Write(victim.started or freeze.end, victim.request_id)
+
+
+_NEVER = ", which never reached the function (fate: lost)"
+_REACHED = {
+    "never": _NEVER,
+    "after_thaw": ", which reached it after the thaw (fate: survive)",
+    "at_once": ", which its kernel received (fate: fin_delivered)",
+}
+
+
 def _death(life: EnvironmentLife, connection: Connection, write: _Write, last: float) -> _Death | None:
     lost, closed, expired = connection.lost, ended_by_other(connection), connection.expired
-    fate = connection.opened.fate
     if expired is not None and expired.middlebox == PEER:
-        at, by, did = expired.at, "The peer", f"closed it{', which never reached the function' if lost is not None else ''} (fate: {fate})"
+        at, by, did = expired.at, "The peer", f"closed it{_NEVER if lost is not None else ''}"
     elif expired is not None and expired.then != "silence":
         at, by, did = expired.at, f"The middlebox {expired.middlebox}", "forgot it"
     elif closed is not None and closed.at <= write.at:
-        reached = {
-            "never": ", which never reached the function",
-            "after_thaw": ", which reached it after the thaw",
-            "at_once": ", which its kernel received",
-        }
-        at, by, did = closed.at, f"The {closed.by}", f"sent {closed.how.upper()}{reached[closed.reached]} (fate: {fate})"
+        at, by, did = closed.at, f"The {closed.by}", f"sent {closed.how.upper()}{_REACHED[closed.reached]}"
     elif lost is not None:
-        at, by, did = lost.ended_at or lost.at, f"The {lost.by}", f"ended it, which never reached the function (fate: {fate})"
+        at, by, did = lost.ended_at or lost.at, f"The {lost.by}", f"ended it{_NEVER}"
     elif closed is not None and closed.how == "rst" and write.answer == "RST":
         return _Death(write.at, "The peer, or something on the path,", "had forgotten it", frozen=False, idle_s=write.at - last)
     else:
@@ -172,9 +200,12 @@ def _claim(case: _Case, user: str | None, idle: float, limit: tuple[float, int] 
     left = f"{capital(request(user))} left" if user is not None else "The init left"
     when = f"after {duration(death.idle_s)} without a byte{', while the environment was frozen' if death.frozen else ''}"
     got = f" and got {write.answer}" if write.answer else ""
+    did = (
+        f"wrote on it after {duration(idle)}{got}" if write.was_sent else f"was given it after {duration(idle)} and failed before it wrote"
+    )
     parts = [
         f"{left} connection {connection.number} to {connection.name} open.",
-        f"{death.by} {death.did}, {when}; {request(victim.request_id)} wrote on it after {duration(idle)}{got}.",
+        f"{death.by} {death.did}, {when}; {request(victim.request_id)} {did}.",
     ]
     if limit is not None and limit[1] > 1:
         parts.append(f"The server closes connections that are idle for {duration(limit[0])}: {times(limit[1], 'close')} say so.")
@@ -202,7 +233,12 @@ def _proof(evidence: Evidence, case: _Case, user: str | None) -> Iterator[Proof]
     what = f"{write.sent:,} bytes" if write.sent else "The first write after the thaw"
     after = f" after {duration(write.after_s)}" if write.after_s is not None else ""
     answered = f"answered by {write.answer}{after}" if write.answer else "which nobody read"
-    yield Proof(at=write.at, text=f"{what} on connection {number}, {answered}.", request_id=victim, connection=number)
+    text = (
+        f"{what} on connection {number}, {answered}."
+        if write.was_sent
+        else f"Connection {number} was the one that {request(victim)} could use. It opened no other, and sent nothing."
+    )
+    yield Proof(at=write.at, text=text, request_id=victim, connection=number)
     if case.heard:
         said_at = case.victim.responded or case.victim.finished or write.at
         yield Proof(at=said_at, text=f"The function said {quote(case.heard)}.", request_id=victim)

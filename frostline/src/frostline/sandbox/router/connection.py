@@ -222,6 +222,9 @@ class Connection:
             self.relay.abort()
         else:
             self._go_on(self.relay, lambda: idle_since)
+            if came is not None and not self.relay.inward.ended and not self.relay.inward.clogged:
+                # Now, before the processes go on: what they find must not depend on who is faster.
+                self.relay.inward.pass_on()
         return Thaw(came)
 
     def _go_on(self, relay: Relay, idle_since: Callable[[], float]) -> None:

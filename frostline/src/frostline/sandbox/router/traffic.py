@@ -64,8 +64,8 @@ class Traffic:
         """Bytes are passed on, from this side."""
         now = self._now()
         size = len(data)
-        if self._http2 is None:
-            self._http2 = side == "environment" and PREFACE.startswith(bytes(data[: len(PREFACE)]))
+        if self._http2 is None and side == "environment":  # a server's SETTINGS may come before the client's preface
+            self._http2 = PREFACE.startswith(bytes(data[: len(PREFACE)]))
         if side == "peer" and self._told_already:
             known = min(size, self._told_already)
             self._told_already -= known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -85,7 +85,7 @@ def baseline(results: Sequence[Result], told: Timeline, upstreams: tuple[Upstrea
         when=_when(results) if errors else "",
         median_s=statistics.median(warm) if warm else 0.0,
         init_s=statistics.median(cold) if cold else 0.0,
-        destinations=_destinations(told.connections.values(), upstreams, packages),
+        destinations=_destinations(told, upstreams, packages),
         refused=_refused(told),
     )
 
@@ -124,12 +124,13 @@ def failure(invoked: Invoked) -> str | None:
     return None
 
 
-def _destinations(connections: Iterable[Connection], upstreams: tuple[Upstream, ...], packages: Collection[str]) -> tuple[Destination, ...]:
+def _destinations(told: Timeline, upstreams: tuple[Upstream, ...], packages: Collection[str]) -> tuple[Destination, ...]:
     """The servers, in the order in which they were first connected to."""
     by_name: dict[str, list[Connection]] = {}
-    for connection in connections:
+    for connection in told.connections.values():
         by_name.setdefault(connection.name, []).append(connection)
-    return tuple(_destination(name, found, upstreams, packages) for name, found in by_name.items())
+    firsts = {life.id: life.invocations[0].started or told.end for life in told.environments.values() if life.invocations}
+    return tuple(_destination(name, found, firsts, upstreams, packages) for name, found in by_name.items())
 
 
 _SPOKEN: dict[str, Protocol] = {
@@ -143,7 +144,10 @@ _SPOKEN: dict[str, Protocol] = {
 """Protocols by whose clients a destination is told; the others are anybody's."""
 
 
-def _destination(name: str, found: list[Connection], upstreams: tuple[Upstream, ...], packages: Collection[str]) -> Destination:
+def _destination(
+    name: str, found: list[Connection], firsts: dict[str, float], upstreams: tuple[Upstream, ...], packages: Collection[str]
+) -> Destination:
+    """`firsts`: when environments were given their first invocation."""
     kept = [len(connection.requests()) > 1 or connection.ended is None for connection in found]
     first = found[0].opened
     host = first.host or first.address
@@ -156,6 +160,6 @@ def _destination(name: str, found: list[Connection], upstreams: tuple[Upstream, 
         keeps="kept" if all(kept) else "mixed" if any(kept) else "closed",
         server=known,
         clients=tuple(client.name for client in by_code(packages, _SPOKEN.get(known.protocol))),
-        in_init=any(connection.opened.request_id is None for connection in found),
+        in_init=any(one.opened.at < firsts.get(one.environment, 0.0) for one in found),
         outside=host not in HOST_NAMES and all((one.host, one.port) != (host, first.port) for one in upstreams),
     )

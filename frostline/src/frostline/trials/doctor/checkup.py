@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from ...core.fates import Fates
 from ...core.upstream import Upstream
 from ...project import Deployment
 from ...project.packages import packages
+from ...sandbox.router.policy import OUTSIDE
 from ...story.reader import Story
 from ...story.timeline import Timeline, timeline
 from ..gaps import Gaps, RealTime, Warped
@@ -39,6 +41,10 @@ minutes is judged by this."""
 
 REAL_WAIT_S = 61.0
 """The longest gap that is waited for where waiting was asked for, but no gap."""
+
+
+_TRIAL = re.compile(r"\b(?:baseline|clocks|cell-\d+)-\d+\b")
+"""Names of trials."""
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -88,6 +94,7 @@ class Checkup:
         self.baseline: Baseline | None = None
         self.plan: Plan | None = None
         self._runs: list[Run] = []
+        self._said: set[str] = set()
 
     @property
     def function(self) -> str:
@@ -124,7 +131,7 @@ class Checkup:
         if self._question.real:
             return "clocks were to stay as they are (--real)"
         run = self._run("clocks", self._setting("network", warp=True), Warped())
-        (result,) = await run.carry_out([self._trial("clocks", one_second(self._question.event))])
+        (result,) = await run.carry_out([self._trial("clocks-0", one_second(self._question.event))])
         return "" if result.clocks_moved else f"its clocks cannot be moved ({result.clocks_note})"
 
     def _plan(self, found: Baseline, why_not: str) -> Plan:
@@ -150,9 +157,16 @@ class Checkup:
 
     def _run(self, name: str, setting: Setting, gaps: Gaps, on_result: Callable[[Result], None] = lambda _: None) -> Run:
         story = self._folder / f"{name}.story.jsonl"
-        run = Run(setting, story, width=self._question.width, gaps=gaps, on_result=on_result, note=self._note)
+        run = Run(setting, story, width=self._question.width, gaps=gaps, on_result=on_result, note=self._noted)
         self._runs.append(run)
         return run
+
+    def _noted(self, sentence: str) -> None:
+        """Trials have names that mean nothing to a person, and say the same. Who was refused is in the verdict."""
+        said = _TRIAL.sub(self.function, sentence)
+        if OUTSIDE not in said and said not in self._said:
+            self._said.add(said)
+            self._note(said)
 
     def _setting(self, level: Level, *, warp: bool = False) -> Setting:
         return Setting(
@@ -190,6 +204,7 @@ class Checkup:
         results = [result for _, result in self._results(number)]
         for result in results:
             result.findings = [msgspec.structs.replace(finding, function=self.function) for finding in result.findings]
+            result.problem = None if result.problem is None else _TRIAL.sub(self.function, result.problem)
         return outcome(cell, results, self.baseline, JUDGED)
 
     def _results(self, number: int) -> list[tuple[Run, Result]]:

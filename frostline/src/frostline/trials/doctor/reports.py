@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +13,7 @@ import msgspec
 
 from ...diagnose.finding import Finding
 from ...diagnose.rules import RULES
+from .table import told
 from .verdict import Outcome, Unexplained, Verdict
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -26,15 +27,23 @@ UNEXPLAINED = "fails-after-freeze"
 _LEVELS = {"failure": "error", "risk": "warning", "cost": "note"}
 
 
-def as_json(verdicts: Sequence[Verdict]) -> str:
-    """One object; its fields are those of `Verdict`, and findings are told once."""
-    return json.dumps({"frostline": "doctor", "schema": 1, "functions": [_plain(verdict) for verdict in verdicts]}, indent=2)
+def as_json(verdicts: Sequence[Verdict], *, fixed: Sequence[Verdict | None] = (), refused: Mapping[str, str] | None = None) -> str:
+    """One object; a function's fields are those of `Verdict`, and findings are told once.
+
+    `fixed`: what the same trials say with thawsafe, where they were made. `refused`: functions that could not be run, and why.
+    """
+    functions = [_plain(verdict) for verdict in verdicts]
+    for function, after in zip(functions, fixed, strict=False):
+        if after is not None:
+            function["with_thawsafe"] = _plain(after)
+    left_out = [{"function": name, "message": message} for name, message in (refused or {}).items()]
+    return json.dumps({"frostline": "doctor", "schema": 1, "functions": functions, "refused": left_out}, indent=2)
 
 
 def _plain(verdict: Verdict) -> dict[str, Any]:
     made: dict[str, Any] = msgspec.to_builtins(verdict)
-    for told, one in zip(made["outcomes"], verdict.outcomes, strict=True):
-        told["findings"] = [
+    for shown, one in zip(made["outcomes"], verdict.outcomes, strict=True):
+        shown["findings"] = [
             {"rule": finding.rule, "requests": list(finding.requests), "destination": finding.destination} for finding in one.findings
         ]
     return made
@@ -176,7 +185,7 @@ def _told(finding: Finding) -> str:
 
 def unexplained(one: Unexplained) -> str:
     """A failure without a finding, in a sentence."""
-    return f"it failed without a finding in {', '.join(cell.name for cell in one.cells)}: {one.error}"
+    return f"it failed without a finding in {'; '.join(map(told, one.cells))}: {one.error}"
 
 
 def _clean(text: str) -> str:

@@ -33,6 +33,8 @@ class Mark(Struct, frozen=True):
 
     text: str
     style: Style
+    cell: str = ""
+    """The cell's name."""
 
 
 NOTHING = Mark("", "nothing")
@@ -66,7 +68,7 @@ def table(verdict: Verdict) -> Table:
     """Destinations in the order in which they were found, then all of them together."""
     idle = {one.cell: one for one in verdict.outcomes if one.cell.moment == "idle"}
     gaps = sorted({cell.gap_s for cell in idle})
-    groups = [_group("any connection" if len(verdict.baseline.destinations) else "no connection", None, HAPPENINGS[:1], gaps, idle)]
+    groups = [_group("every connection" if verdict.baseline.destinations else "no connection", None, HAPPENINGS[:1], gaps, idle)]
     groups += [_group(to.name, to.name, HAPPENINGS[1:], gaps, idle) for to in verdict.baseline.destinations]
     groups.append(_group("all of them together", None, HAPPENINGS[1:], gaps, idle))
     return Table(
@@ -87,6 +89,14 @@ def _group(
     return Group(title=title, rows=tuple(rows))
 
 
+def told(cell: Cell) -> str:
+    """A cell in words: `redis.local:6379, the server closes, FIN is lost, for 6s`."""
+    if cell.moment != "idle":
+        return _moment(cell)
+    where = f"{cell.destination}, " if cell.destination is not None else ""
+    return f"{where}{HAPPENED[cell.happening]}, for {spoken(cell.gap_s)}"
+
+
 def _moment(cell: Cell) -> str:
     lost = "" if cell.happening == "survive" else f", and {HAPPENED[cell.happening]}"
     return f"{MOMENTS[cell.moment]}{lost}, for {spoken(cell.gap_s)}"
@@ -94,11 +104,12 @@ def _moment(cell: Cell) -> str:
 
 def mark(one: Outcome) -> Mark:
     """`ok`, `fails`, `1/2`, `3.0s`; `?` where no trial came to its end."""
+    name = one.cell.name
     if not one.known:
-        return Mark("?", "unknown")
+        return Mark("?", "unknown", name)
     if one.failed:
-        return Mark("fails" if one.failed == one.trials else f"{one.failed}/{one.trials}", "failed")
-    return Mark(f"{one.longest_s:.1f}s", "slow") if one.slow else Mark("ok", "ok")
+        return Mark("fails" if one.failed == one.trials else f"{one.failed}/{one.trials}", "failed", name)
+    return Mark(f"{one.longest_s:.1f}s", "slow", name) if one.slow else Mark("ok", "ok", name)
 
 
 LEGEND: dict[str, str] = {

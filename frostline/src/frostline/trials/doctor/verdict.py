@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ...core.upstream import Upstream
 from ...diagnose.finding import Finding
+from ...diagnose.rules import RULES
 from ...diagnose.words import shape
 from ..trial import Result
 from .baseline import Baseline, failure
@@ -192,6 +193,9 @@ def _stand_in(name: str) -> str:
     return _STAND_INS.get(port) or (f"host:{port}" if port in PORTS else "http1")
 
 
+_RULES = [rule.name for rule in RULES]
+"""What makes invocations fail comes first, and causes before what follows from them."""
+
 _GRAVEST_FIRST = {"failure": 0, "risk": 1, "cost": 2}
 
 _ABOUT_CONNECTIONS = ("stale-connection-reused", "black-hole", "slow-reconnect", "keepalive-stranded")
@@ -220,7 +224,7 @@ def merged(found: Iterable[Iterable[Finding]]) -> tuple[Finding, ...]:
         else:
             graver = min(known, finding, key=lambda one: _GRAVEST_FIRST[one.severity])
             together[key] = msgspec.structs.replace(graver, times=known.times + finding.times)
-    return tuple(sorted(together.values(), key=lambda one: _GRAVEST_FIRST[one.severity]))
+    return tuple(sorted(together.values(), key=lambda one: (_GRAVEST_FIRST[one.severity], _RULES.index(one.rule))))
 
 
 def _unexplained(outcomes: Sequence[Outcome]) -> tuple[Unexplained, ...]:
