@@ -348,3 +348,10 @@ def test_the_log_tail_is_decoded_even_when_it_begins_inside_a_character(cli: Cli
     result = cli("invoke", "f", "--port", running.port)
     assert result.exit_code == 0
     assert len(base64.b64encode(result.stderr.encode())) < 6000
+
+
+@pytest.mark.parametrize("option", [["--after", "6h"], ["--fate", "lost"], ["--upstream", "a=echo"], ["--story", "s"], ["--freeze", "off"]])
+def test_what_a_running_server_decides_is_not_taken_and_ignored(cli: Cli, nobody: int, option: list[str]) -> None:
+    result = cli("invoke", "f", "--port", str(nobody), *option)
+    assert result.exit_code == 2
+    assert f"{option[0]}: for `frostline up`" in result.stderr

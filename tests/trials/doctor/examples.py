@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from frostline.diagnose.finding import Cure, Finding, Proof
 from frostline.trials.doctor.baseline import Baseline, Destination
+from frostline.trials.doctor.limits import Server, server
 from frostline.trials.doctor.plan import Cell
 from frostline.trials.doctor.verdict import Outcome
 
 
-def destination(name: str = "redis.local:6379", keeps: str = "kept") -> Destination:
-    """A server that the function connects to."""
+def destination(name: str = "redis.local:6379", known: Server | None = None, **more: Any) -> Destination:
+    """A server that the function connects to, and keeps its connection."""
     host, _, port = name.rpartition(":")
-    return Destination(name=name, host=host, port=int(port), connections=1, keeps=keeps, protocol="redis")  # type: ignore[arg-type]
+    found = known or server(host, int(port), (), http2=False)
+    return Destination(**{"name": name, "host": host, "port": int(port), "connections": 1, "keeps": "kept", "server": found, **more})
 
 
-def healthy(*names: str) -> Baseline:
+def healthy(*found: str | Destination, **more: Any) -> Baseline:
     """A function that answers, and connects to these servers."""
-    return Baseline(
-        invocations=9,
-        failures=0,
-        error=None,
-        median_s=0.01,
-        init_s=0.1,
-        destinations=tuple(destination(name) for name in names),
-        refused=(),
-    )
+    fields: dict[str, Any] = {
+        "invocations": 12,
+        "failures": 0,
+        "error": None,
+        "when": "",
+        "median_s": 0.01,
+        "init_s": 0.1,
+        "destinations": tuple(one if isinstance(one, Destination) else destination(one) for one in found),
+        "refused": (),
+    }
+    return Baseline(**{**fields, **more})
 
 
 def finding(rule: str = "stale-connection-reused", *, to: str | None = "redis.local:6379", severity: str = "failure") -> Finding:
@@ -39,12 +45,14 @@ def finding(rule: str = "stale-connection-reused", *, to: str | None = "redis.lo
         requests=("request-a", "request-b"),
         connection=1,
         destination=to,
-        proof=(Proof(at=9.0, text="the peer sent FIN", connection=1),),
+        proof=(Proof(at=9.0, text="the peer sent FIN", connection=1), Proof(at=69.0, text="it was written to", connection=1)),
         cures=(Cure(client="redis-py", setting="health_check_interval=1", why="A PING goes first."),),
     )
 
 
-def outcome_of(cell: Cell, *, failed: int = 0, trials: int = 2, slow: int = 0, findings: tuple[Finding, ...] = ()) -> Outcome:
+def outcome_of(
+    cell: Cell, *, failed: int = 0, trials: int = 2, slow: int = 0, findings: tuple[Finding, ...] = (), error: str = "ConnectionError: reset"
+) -> Outcome:
     """What came of a cell."""
     return Outcome(
         cell=cell,
@@ -52,6 +60,6 @@ def outcome_of(cell: Cell, *, failed: int = 0, trials: int = 2, slow: int = 0, f
         failed=failed,
         slow=slow,
         longest_s=5.0 if slow else 0.01,
-        error="ConnectionError: reset, 100 %\nsecond line" if failed else None,
+        error=error if failed else None,
         findings=findings,
     )

@@ -66,7 +66,7 @@ def _possible(_context: click.Context, _parameter: click.Parameter, gaps: tuple[
     "--gap",
     "gaps",
     multiple=True,
-    type=Duration(),
+    type=Duration(zero=False),
     callback=_possible,
     metavar="DURATION",
     help=f"Gaps to try instead of {', '.join(map(spoken, GAPS_S))}; repeatable.",
@@ -74,7 +74,7 @@ def _possible(_context: click.Context, _parameter: click.Parameter, gaps: tuple[
 @click.option("--real", is_flag=True, help="Wait in earnest: no clock is moved. Gaps over 61s are tried only if --gap asks for them.")
 @click.option(
     "--patience",
-    type=Duration(),
+    type=Duration(zero=False),
     default=PATIENCE_S,
     metavar="DURATION",
     help=f"How long an invocation may take. Default: {spoken(PATIENCE_S)}.",

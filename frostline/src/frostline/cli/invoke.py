@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import click
+from click.core import ParameterSource
 
 from ..control.plane import ControlPlane
 from ..control.service import Service
@@ -76,7 +77,21 @@ def invoke(
         return
     if function is not None:
         raise Failure(f"there is no file or folder {target!r} to take the function {function!r} from.")
+    _refuse_what_up_decides()
     _remote(endpoint or f"http://127.0.0.1:{port or DEFAULT_PORT}", target, payload, asynchronous=asynchronous, as_json=as_json)
+
+
+def _refuse_what_up_decides() -> None:
+    """Options that say how a function runs are for whoever runs it. Raises click.UsageError."""
+    context = click.get_current_context()
+    own = {"target", "function", "event", "port", "endpoint", "asynchronous", "as_json"}
+    given = [
+        one.opts[0]
+        for one in context.command.params
+        if one.name not in own and context.get_parameter_source(one.name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise click.UsageError(f"{', '.join(given)}: for `frostline up`, which runs the function (or for a PATH); here it is only invoked.")
 
 
 def _event(given: str | None) -> bytes:

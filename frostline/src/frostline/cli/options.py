@@ -49,10 +49,18 @@ class Failure(click.ClickException):
         click.echo(f"frostline: {self.message}", err=True, file=file)
 
 
+LONGEST_S = 10 * 365 * 86_400.0
+"""Ten years: more than anything here lasts, and within what clocks can hold."""
+
+
 class Duration(_Float):
     """`250ms`, `3s`, `40m`, `2h`; a number alone is seconds. Converts to seconds."""
 
     name = "duration"
+
+    def __init__(self, *, zero: bool = True) -> None:
+        """`zero`: it may be no time at all."""
+        self.zero = zero
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse it."""
@@ -61,6 +69,10 @@ class Duration(_Float):
         seconds = parse_duration(str(value))
         if seconds is None:
             self.fail(f"{value!r} is not a duration. Write 250ms, 3s, 40m or 2h.", param, ctx)
+        if seconds > LONGEST_S:
+            self.fail(f"{value!r} is more than ten years.", param, ctx)
+        if seconds == 0 and not self.zero:
+            self.fail(f"{value!r} is no time at all; it has to be above zero.", param, ctx)
         return seconds
 
 
@@ -160,7 +172,7 @@ def policy_options(command: Command) -> Command:
             ),
             click.option(
                 "--after",
-                type=Duration(),
+                type=Duration(zero=False),
                 metavar="DURATION",
                 help="How long each freeze is for a function: its clocks are moved by so much, and idle limits pass. Nobody waits.",
             ),

@@ -114,7 +114,7 @@ class InvokeServer:
 
     def own(self, request: Request, connection: InvokeProtocol, key: int) -> bytes | None:
         """Frostline's own calls: bytes, or None for an answer that goes on."""
-        query = {name: values[0] for name, values in parse_qs(request.query).items()}
+        query = {name: values[0] for name, values in parse_qs(request.query, keep_blank_values=True).items()}
         match request.path.removeprefix(OWN):
             case "environments":
                 return json_response(200, {"environments": [self._environment(e) for e in self.plane.hosts]})

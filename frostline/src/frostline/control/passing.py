@@ -9,7 +9,7 @@ from ..core.states import State
 from ..sandbox.port import Sandbox
 
 PATIENCE_S = 5.0
-"""How long an environment may take to stand still: its freeze delay, and the drain of its network (0.3 s at most)."""
+"""How long an environment may take to stand still once its freeze delay is over: extensions may be at work, and its network drains for 0.3 s at most."""
 
 _NEVER = {State.RESETTING.value, State.STOPPING.value, State.GONE.value}
 """From here it is not frozen before it serves another invocation."""
@@ -70,6 +70,8 @@ class Passing:
 
     async def warp(self, environment: str, seconds: float) -> EnvironmentWarped:
         """Move a frozen environment on; it is not thawed before that is done."""
+        if environment in self._warping:
+            return EnvironmentWarped(environment, seconds=seconds, error="its clocks are being moved already")
         future: asyncio.Future[EnvironmentWarped] = asyncio.get_running_loop().create_future()
         self._warping[environment] = future
         self._sandbox.warp(environment, seconds)

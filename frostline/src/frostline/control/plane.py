@@ -51,7 +51,7 @@ from .environments import Exchanges, Host
 from .invokers import FutureInvoker, Invoker, Invokers
 from .launching import Launcher, blueprint
 from .logs import LogLine, LogStore
-from .passing import Passing
+from .passing import PATIENCE_S, Passing
 from .ring import Ladder, Ring
 from .tasks import spawn
 from .telemetry import TelemetryHub
@@ -235,7 +235,7 @@ class ControlPlane:
         None where there is nothing for which time could pass: no environment, one whose processes have ended, or one that does not freeze.
         """
         environment = next(iter(self.environments_of(function)), None)
-        if environment is None or not await self.passing.stands_still(environment):
+        if environment is None or not await self.passing.stands_still(environment, self.policy.freeze_delay_s + PATIENCE_S):
             return None
         return await self.passing.warp(environment, seconds)
 

@@ -97,10 +97,10 @@ class NamespaceSandbox(CagedSandbox):
             failed = await self._try_one(run)
         if failed is not None:
             raise SandboxError(failed)
-        if no_way_out is not None and self._freeze_network:
-            raise SandboxError(f"the network cannot be frozen, as there is none: {no_way_out}. `--freeze processes` needs none")
         if no_way_out is not None and self._upstreams is not None:
             raise SandboxError(f"there are no upstreams, which are hosts of the environments' network: {no_way_out}")
+        if no_way_out is not None and self._freeze_network:
+            raise SandboxError(f"the network cannot be frozen, as there is none: {no_way_out}. `--freeze processes` needs none")
         if no_way_out is not None:
             notes.append(f"functions cannot reach anything outside of their environment: {no_way_out}")
             if self._freeze_network is None:
@@ -153,6 +153,9 @@ class NamespaceSandbox(CagedSandbox):
         except (RouterError, SandboxError) as error:
             await asyncio.gather(router.close(), servers.close())
             return str(error)
+        except BaseException:
+            await asyncio.gather(router.close(), servers.close())
+            raise
         self._router, self._servers = router, servers
         if authority:
             self._trust = trust.VARIABLES

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..control.plane import ControlPlane
 from ..core.events import EnvironmentWarped
+from .trial import TrialError
 
 
 class Gaps(Protocol):
@@ -30,4 +31,7 @@ class Warped:
 
     async def idle(self, plane: ControlPlane, function: str, seconds: float) -> EnvironmentWarped | None:
         """Wait until it stands still, and let the time pass."""
-        return await plane.pass_time(function, seconds)
+        warped = await plane.pass_time(function, seconds)
+        if warped is None and not all(plane.passing.runs_nothing(one) for one in plane.environments_of(function)):
+            raise TrialError(f"{function} did not stand still, so no time could pass for it")
+        return warped

@@ -171,7 +171,7 @@ class Dialer:
             self._own_conditions.pop(environment, None)
         else:
             self._own_conditions[environment] = conditions
-        for edge in self._edges.values():
+        for edge in tuple(self._edges.values()):  # what is decided may end connections, and edges with them
             if environment in (None, edge.address):
                 self._apply(edge)
 
@@ -179,7 +179,7 @@ class Dialer:
         """Its connections meet what is chosen now."""
         conditions = self._conditions_of(edge.address)
         edge.slow(conditions.latency_s)
-        for connection in edge.connections:
+        for connection in tuple(edge.connections):
             hosts, port = self._hosts(edge.address, connection.destination[0]), connection.destination[1]
             if not connection.decide(conditions.fates.of(hosts, port), conditions.middleboxes.of(hosts, port)):
                 edge.outdated = True

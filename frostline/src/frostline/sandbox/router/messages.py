@@ -21,7 +21,7 @@ CONTROL_FD = 3
 """The descriptor at which both processes find their control socket: the first after the standard three."""
 
 MAX_MESSAGE = 65_536
-"""Bytes. The longest real message is a reason in a sentence or a list of ports."""
+"""Bytes. The longest real message is a block of news (`reporter.BLOCK`), some 25 KB."""
 
 MAX_FDS = 8
 
@@ -75,7 +75,7 @@ class Failed(Message, frozen=True):
 
 
 class Serve(Message, frozen=True):
-    """To the dialer, first: listener for steered TCP, UDP socket and TCP listener of the name server, packet socket that sees the resets sent
+    """To the dialer: listener for steered TCP, UDP socket and TCP listener of the name server, packet socket that sees the resets sent
     to environments (where there can be one), in this order. Answer: Ready.
     """
 

@@ -95,8 +95,8 @@ def in_child(pids: Sequence[int], clock: str, gap_ns: int) -> Message:
             sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
             try:
                 answer = {"processes": move(pids, clock, gap_ns), "error": ""}
-            except OSError as error:
-                answer = {"processes": [], "error": f"{_text(error)} {error.filename or ''}".strip()}
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for the reason
+                answer = {"processes": [], "error": f"{_text(error)} {getattr(error, 'filename', None) or ''}".strip()}
             with open(answer_write, "w") as pipe:
                 json.dump(answer, pipe)
         finally:

@@ -22,7 +22,7 @@ from ...story.reader import Story
 from ...story.timeline import Timeline, timeline
 from ..gaps import Gaps, RealTime, Warped
 from ..recording import extract
-from ..runner import Run
+from ..runner import Opener, Run
 from ..trial import Level, Result, Script, Setting, Trial
 from .baseline import Baseline, baseline, failure
 from .plan import GAPS_S, LINGERS_S, LONGEST_WAIT_S, Cell, Plan, plan
@@ -78,6 +78,7 @@ class Checkup:
         on_plan: Callable[[Baseline, Plan], None] = lambda _found, _made: None,
         on_result: Callable[[Result], None] = lambda _: None,
         note: Callable[[str], None] = lambda _: None,
+        opener: Opener | None = None,
     ) -> None:
         """`folder`: where stories are kept. `on_plan` is told what will be done before it begins; `on_result` of each trial as it ends."""
         self._question = question
@@ -85,6 +86,7 @@ class Checkup:
         self._on_plan = on_plan
         self._on_result = on_result
         self._note = note
+        self._opener = opener
         function = question.deployment.function
         found = packages(function, question.deployment.code)
         limited = msgspec.structs.replace(function, timeout_s=min(function.timeout_s, question.patience_s), packages=found)
@@ -157,7 +159,7 @@ class Checkup:
 
     def _run(self, name: str, setting: Setting, gaps: Gaps, on_result: Callable[[Result], None] = lambda _: None) -> Run:
         story = self._folder / f"{name}.story.jsonl"
-        run = Run(setting, story, width=self._question.width, gaps=gaps, on_result=on_result, note=self._noted)
+        run = Run(setting, story, width=self._question.width, gaps=gaps, opener=self._opener, on_result=on_result, note=self._noted)
         self._runs.append(run)
         return run
 

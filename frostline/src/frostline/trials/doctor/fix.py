@@ -34,7 +34,9 @@ def with_thawsafe(question: Question, folder: Path) -> Question:
     archive = folder.with_suffix(".zip")
     built = subprocess.run([sys.executable, "-m", "thawsafe", "layer", str(archive)], capture_output=True, text=True, check=False)
     if built.returncode:
-        raise NoFix(f"thawsafe's layer could not be built: {built.stderr.strip().splitlines()[-1:]}. Install it: pip install thawsafe")
+        raise NoFix(
+            f"thawsafe's layer could not be built: {(built.stderr.strip().splitlines() or ['no reason was given'])[-1]}. Install it: pip install thawsafe"
+        )
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(folder)
     (folder / "thawsafe-exec").chmod(0o755)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -202,11 +202,16 @@ _ABOUT_CONNECTIONS = ("stale-connection-reused", "black-hole", "slow-reconnect",
 
 
 def _findings(outcomes: Sequence[Outcome]) -> tuple[Finding, ...]:
-    """What all trials found. Where no trial failed, a client that got over a dead connection costs time, and nothing is at risk."""
-    found = merged(one.findings for one in outcomes)
-    if any(one.failed for one in outcomes):
-        return found
-    return merged([[_cost(finding) if finding.rule in _ABOUT_CONNECTIONS else finding for finding in found]])
+    """What all trials found. A client that got over a dead connection in every trial costs time, and nothing is at risk."""
+    ill = {one.cell.destination for one in outcomes if one.failed}
+    return merged([[_cost(finding) if _harmless(finding, ill) else finding for finding in merged(one.findings for one in outcomes)]])
+
+
+def _harmless(finding: Finding, ill: Collection[str | None]) -> bool:
+    """It is about a dead connection, and whatever happened to those to its destination, no invocation failed. `ill`: the destinations of cells that failed."""
+    if finding.severity != "risk" or finding.rule not in _ABOUT_CONNECTIONS:
+        return False
+    return not ill if finding.destination is None else finding.destination not in ill
 
 
 def _cost(finding: Finding) -> Finding:
@@ -228,9 +233,16 @@ def merged(found: Iterable[Iterable[Finding]]) -> tuple[Finding, ...]:
 
 
 def _unexplained(outcomes: Sequence[Outcome]) -> tuple[Unexplained, ...]:
-    by_error: dict[str, list[Cell]] = {}
+    """Errors that came without a finding, and not with one in any other cell either."""
+    with_finding: set[str] = set()
+    without: dict[str, list[Outcome]] = {}
     for one in outcomes:
-        if one.failed and not any(finding.severity == "failure" for finding in one.findings):
-            by_error.setdefault(shape(one.error or ""), []).append(one.cell)
-    said = {shape(one.error or ""): one.error or "" for one in reversed(outcomes) if one.failed}
-    return tuple(Unexplained(error=said[key], cells=tuple(cells)) for key, cells in by_error.items())
+        if one.error is not None and any(finding.severity == "failure" for finding in one.findings):
+            with_finding.add(shape(one.error))
+        elif one.error is not None:
+            without.setdefault(shape(one.error), []).append(one)
+    return tuple(
+        Unexplained(error=cells[0].error or "", cells=tuple(one.cell for one in cells))
+        for kind, cells in without.items()
+        if kind not in with_finding
+    )
