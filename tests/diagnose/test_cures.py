@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frostline.diagnose.clients import CLIENTS, Language, Protocol, by_habit, by_library, by_words, language_of, protocol_of
+from frostline.diagnose.clients import CLIENTS, Language, Protocol, by_code, by_habit, by_library, by_words, language_of, protocol_of
 from frostline.diagnose.cures import SAFE_AGE_S, Ailment, ages, below, cures, cures_by_client
 from frostline.diagnose.errors import about_the_network, trouble
 from frostline.diagnose.rules import RULES
@@ -147,3 +147,24 @@ def test_what_a_text_certainly_speaks_of(text: str, kind: str | None) -> None:
 )
 def test_whether_an_error_can_be_about_the_network(text: str, *, is_about: bool) -> None:
     assert about_the_network(text) is is_about
+
+
+@pytest.mark.parametrize(
+    ("runtime", "packages", "protocol", "clients"),
+    [
+        ("python3.12", ("requests", "urllib3", "redis"), "http", ["requests"]),
+        ("python3.12", ("requests", "urllib3", "redis"), None, ["requests"]),
+        ("python3.12", ("requests", "redis"), "redis", ["redis-py"]),
+        ("python3.12", ("redis",), None, ["redis-py"]),
+        ("python3.12", ("json",), "http", []),
+        ("nodejs20.x", ("redis", "http"), "redis", ["node-redis"]),
+        ("nodejs20.x", ("@aws-sdk/client-s3", "fetch"), "http", ["aws-sdk-js", "undici"]),
+        ("provided.al2023", ("go", "github.com/redis/go-redis/v9"), "redis", ["go-redis"]),
+        ("provided.al2023", ("go", "google.golang.org/grpc"), None, ["grpc-go"]),
+        ("provided.al2023", ("go",), "http", ["net/http"]),
+    ],
+)
+def test_a_client_is_told_by_what_the_code_imports(
+    runtime: str, packages: tuple[str, ...], protocol: Protocol | None, clients: list[str]
+) -> None:
+    assert [client.name for client in by_code(function(runtime=runtime, packages=packages), protocol)] == clients

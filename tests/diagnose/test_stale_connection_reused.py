@@ -111,15 +111,16 @@ def test_an_unknown_clients_words_count_when_it_did_not_connect_anew() -> None:
     assert findings(other.timeline()) == []
 
 
-def test_a_write_on_a_connection_whose_end_the_kernel_had_received() -> None:
-    """`fin_delivered`, and every level below `network`: nobody looked."""
+@pytest.mark.parametrize("took", [0.005, 0.0])
+def test_a_write_on_a_connection_whose_end_the_kernel_had_received(took: float) -> None:
+    """`fin_delivered`, and every level below `network`: nobody looked. A single segment is a burst that takes no time."""
     story = Told()
     story.invocation(A, 1.0, 1.1)
     story.opens(1, 1.01, fate="fin_delivered")
     story.sends(1, 1.02)
     story.closes(1, 4.025, by="peer", frozen=True)
     story.invocation(B, 6.0, 6.1, error="BrokenPipeError: [Errno 32] Broken pipe")
-    story.sends(1, 6.01, sent=180, received=0)
+    story.sends(1, 6.01, sent=180, received=0, took=took)
     [found] = findings(story.timeline())
     assert found.requests == (A, B) and "which its kernel received" in found.claim
 

@@ -51,7 +51,13 @@ def finding(rule: str = "stale-connection-reused", *, to: str | None = "redis.lo
 
 
 def outcome_of(
-    cell: Cell, *, failed: int = 0, trials: int = 2, slow: int = 0, findings: tuple[Finding, ...] = (), error: str = "ConnectionError: reset"
+    cell: Cell,
+    *,
+    failed: int = 0,
+    trials: int = 2,
+    slow: int = 0,
+    findings: tuple[Finding, ...] = (),
+    error: str = "ConnectionError: reset",
 ) -> Outcome:
     """What came of a cell."""
     return Outcome(

@@ -10,6 +10,7 @@ from frostline.core.payload import Payload
 from frostline.core.upstream import parse
 from frostline.sandbox.router.policy import OUTSIDE
 from frostline.story.timeline import Timeline
+from frostline.testing.builders import function
 from frostline.trials.doctor.baseline import Baseline, baseline, failure
 from frostline.trials.trial import Invoked, Result
 from tests.diagnose.told import A, B, Told
@@ -19,7 +20,9 @@ STAND_INS = parse(["api.local:8080=http1,idle=60"])
 
 def answered(body: bytes = b"{}", *, failed: bool = False) -> Invoked:
     payload = Payload(body)
-    return Invoked(request_id="r", begin=100.0, end=100.01, outcome=FunctionFailed(payload=payload) if failed else Succeeded(payload=payload))
+    return Invoked(
+        request_id="r", begin=100.0, end=100.01, outcome=FunctionFailed(payload=payload) if failed else Succeeded(payload=payload)
+    )
 
 
 def lives(*told: str) -> list[Result]:
@@ -31,7 +34,7 @@ def lives(*told: str) -> list[Result]:
 
 
 def found(results: list[Result], told: Timeline | None = None, packages: tuple[str, ...] = ()) -> Baseline:
-    return baseline(results, told or Told().timeline(), STAND_INS, packages)
+    return baseline(results, told or Told().timeline(), STAND_INS, function(runtime="python3.12", packages=packages))
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def test_json_has_every_cell_and_each_finding_once() -> None:
 
 
 def test_json_has_the_same_trials_with_thawsafe_and_what_was_left_out() -> None:
-    told = json.loads(as_json([said(), ill()], fixed=[replace(said(), status="survives"), None], refused={"old": "java8 cannot be run here"}))
+    told = json.loads(
+        as_json([said(), ill()], fixed=[replace(said(), status="survives"), None], refused={"old": "java8 cannot be run here"})
+    )
     assert [function.get("with_thawsafe", {}).get("status") for function in told["functions"]] == ["survives", None]
     assert told["refused"] == [{"function": "old", "message": "java8 cannot be run here"}]
 
@@ -97,12 +99,16 @@ def test_annotations_are_one_line_each() -> None:
 
 def test_what_has_no_finding_and_what_was_not_judged_are_annotated_too() -> None:
     error, warning = as_annotations([bare(), ill()], ["app.py", "app.py"])
-    assert error.startswith("::error file=app.py,line=1,title=orders%3A fails after a freeze::it failed without a finding in redis.local:6379, ")
+    assert error.startswith(
+        "::error file=app.py,line=1,title=orders%3A fails after a freeze::it failed without a finding in redis.local:6379, "
+    )
     assert warning.startswith("::warning file=app.py,line=1,title=orders%3A not judged::it fails without being frozen, always: KeyError")
 
 
 def test_the_page_leads_to_timelines_and_escapes_what_a_function_said() -> None:
-    hostile = verdict("orders", healthy("a:1"), [outcome_of(LOST, failed=1, error="<script>alert(1)</script>")], [], invocations=1, took_s=1.0)
+    hostile = verdict(
+        "orders", healthy("a:1"), [outcome_of(LOST, failed=1, error="<script>alert(1)</script>")], [], invocations=1, took_s=1.0
+    )
     html = index([hostile, said(), ill()], {("orders", LOST.name): "orders lost.html"})
     assert '<a href="orders%20lost.html">fails</a>' in html
     assert "<script>" not in html

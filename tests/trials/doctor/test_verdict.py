@@ -113,10 +113,10 @@ def test_nothing_that_it_talks_to_could_be_reached() -> None:
     said = judge(outcome_of(FINE), found=healthy(refused=(refused,)))
     assert said.status == "not_judged"
     assert said.untried == (Untried(what="connections to api.example.com:443", why="it is outside"),)
-    assert said.advice == (
-        "api.example.com:443 is outside of the lab and was not reached. Give it a stand-in, --upstream api.example.com:443=http1,tls, "
-        "or reach the real one with --allow-network.",
-    )
+    (advice,) = said.advice
+    assert advice.startswith("api.example.com:443 is outside of the lab")
+    assert "--upstream api.example.com:443=http1,tls" in advice
+    assert "--allow-network" in advice
 
 
 def test_part_of_what_it_talks_to_could_not_be_reached() -> None:

@@ -8,7 +8,6 @@ for the function's language and the destination's protocol are meant, so that a 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from typing import Literal
 
 from msgspec import Struct
@@ -266,9 +265,14 @@ def by_words(text: str, language: Language | None, protocol: Protocol | None = N
     return _uncovered(found)
 
 
-def by_code(packages: Collection[str], protocol: Protocol | None) -> list[Client]:
+def by_code(function: Function, protocol: Protocol | None) -> list[Client]:
     """The clients that a function's code imports and that speak a protocol; where that is not known, the web's before those of databases."""
-    found = [client for client in CLIENTS if any(_is_of(package, client) for package in packages)]
+    language = language_of(function)
+    found = [
+        client
+        for client in CLIENTS
+        if language in (None, client.language) and any(_is_of(package, client) for package in function.packages)
+    ]
     chosen = [client for client in found if client.protocol == protocol]
     if protocol is None:
         chosen = [client for client in found if client.protocol in _WEB] or found

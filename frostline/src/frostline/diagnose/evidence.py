@@ -166,7 +166,7 @@ def last_byte(connection: Connection, at: float) -> float:
     """When something was last sent over a connection before a time, as its close says where it says it."""
     closed = ended_by_other(connection)
     times = (
-        [time for time in (closed.last_sent_at, closed.last_received_at) if time is not None and time <= at] if closed is not None else []
+        [time for time in (closed.last_sent_at, closed.last_received_at) if time is not None and time < at] if closed is not None else []
     )
     return max([connection.idle_since(at), *times])
 

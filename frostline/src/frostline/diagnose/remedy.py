@@ -35,7 +35,7 @@ def remedy(
         protocol = protocol_of(connection.opened.host, connection.opened.port)
     found = by_library(library) or by_words(text, language, protocol)
     if not found and connection is not None and function is not None:
-        found = by_code(function.packages, protocol)
+        found = by_code(function, protocol)
     found = found or _by_all_words(evidence, life.function, protocol)
     if found or connection is None:
         return cures(ailment, found, language, limit_s)

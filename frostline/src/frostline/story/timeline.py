@@ -142,7 +142,7 @@ class Connection(Struct):
 
     def idle_since(self, at: float) -> float:
         """When the last byte before `at` went over it, in either direction (its opening, if none did)."""
-        return max((burst.until for burst in self.traffic if burst.until <= at and not burst.while_frozen), default=self.opened.at)
+        return max((burst.until for burst in self.traffic if burst.until < at and not burst.while_frozen), default=self.opened.at)
 
 
 class LogLine(Struct, frozen=True):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from msgspec import Struct
 
+from ...core.function import Function
 from ...core.upstream import Upstream
 from ...diagnose.clients import Protocol, by_code
 from ...sandbox.router.addresses import HOST_NAMES
@@ -71,8 +72,8 @@ class Refused(Struct, frozen=True, kw_only=True):
     """It is outside of the lab, and this run reaches nothing there."""
 
 
-def baseline(results: Sequence[Result], told: Timeline, upstreams: tuple[Upstream, ...], packages: Collection[str]) -> Baseline:
-    """What the first trials, at level `off`, and their story say. `packages`: see `project.packages`."""
+def baseline(results: Sequence[Result], told: Timeline, upstreams: tuple[Upstream, ...], function: Function) -> Baseline:
+    """What the first trials, at level `off`, and their story say."""
     invoked = [one for result in results for one in result.invocations]
     problems = [result.problem for result in results if result.problem is not None]
     errors = [text for one in invoked if (text := failure(one)) is not None]
@@ -85,7 +86,7 @@ def baseline(results: Sequence[Result], told: Timeline, upstreams: tuple[Upstrea
         when=_when(results) if errors else "",
         median_s=statistics.median(warm) if warm else 0.0,
         init_s=statistics.median(cold) if cold else 0.0,
-        destinations=_destinations(told, upstreams, packages),
+        destinations=_destinations(told, upstreams, function),
         refused=_refused(told),
     )
 
@@ -124,13 +125,13 @@ def failure(invoked: Invoked) -> str | None:
     return None
 
 
-def _destinations(told: Timeline, upstreams: tuple[Upstream, ...], packages: Collection[str]) -> tuple[Destination, ...]:
+def _destinations(told: Timeline, upstreams: tuple[Upstream, ...], function: Function) -> tuple[Destination, ...]:
     """The servers, in the order in which they were first connected to."""
     by_name: dict[str, list[Connection]] = {}
     for connection in told.connections.values():
         by_name.setdefault(connection.name, []).append(connection)
     firsts = {life.id: life.invocations[0].started or told.end for life in told.environments.values() if life.invocations}
-    return tuple(_destination(name, found, firsts, upstreams, packages) for name, found in by_name.items())
+    return tuple(_destination(name, found, firsts, upstreams, function) for name, found in by_name.items())
 
 
 _SPOKEN: dict[str, Protocol] = {
@@ -145,7 +146,7 @@ _SPOKEN: dict[str, Protocol] = {
 
 
 def _destination(
-    name: str, found: list[Connection], firsts: dict[str, float], upstreams: tuple[Upstream, ...], packages: Collection[str]
+    name: str, found: list[Connection], firsts: dict[str, float], upstreams: tuple[Upstream, ...], function: Function
 ) -> Destination:
     """`firsts`: when environments were given their first invocation."""
     kept = [len(connection.requests()) > 1 or connection.ended is None for connection in found]
@@ -159,7 +160,7 @@ def _destination(
         connections=len(found),
         keeps="kept" if all(kept) else "mixed" if any(kept) else "closed",
         server=known,
-        clients=tuple(client.name for client in by_code(packages, _SPOKEN.get(known.protocol))),
+        clients=tuple(client.name for client in by_code(function, _SPOKEN.get(known.protocol))),
         in_init=any(one.opened.at < firsts.get(one.environment, 0.0) for one in found),
         outside=host not in HOST_NAMES and all((one.host, one.port) != (host, first.port) for one in upstreams),
     )

@@ -124,9 +124,7 @@ class Checkup:
         script = several(self._question.event)
         run = self._run("baseline", self._setting("off"), RealTime())
         await run.carry_out([self._trial(name, script) for name in names])
-        return baseline(
-            run.results, _read(self._folder / "baseline.story.jsonl"), self._question.upstreams, self._deployment.function.packages
-        )
+        return baseline(run.results, _read(self._folder / "baseline.story.jsonl"), self._question.upstreams, self._deployment.function)
 
     async def _why_no_warp(self) -> str:
         """Why the function's clocks cannot be moved, found out by moving them; empty where they can."""
