@@ -6,6 +6,7 @@ import pytest
 
 from frostline.diagnose.diagnosis import findings
 
+from . import told
 from .told import A, B, C, Told, request_id
 
 # reconnect-storm ---------------------------------------------------------------------------------------------------------------------------
@@ -92,6 +93,19 @@ def test_one_that_is_answered_after_the_thaw() -> None:
     story.invocation(B, 6.0, 6.1)
     story.sends(1, 6.001, 0, 120)
     assert [found.rule for found in findings(story.timeline())] == ["work-left-over"]
+
+
+def test_what_a_timer_begins_is_no_requests_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An extension kept the environment awake, and a client connected anew by itself."""
+    monkeypatch.setattr(told, "SETTLES_S", 3.0)
+    story = Told("nodejs20.x")
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01)
+    story.sends(1, 1.02)
+    story.sends(1, 3.9, 400, 0)
+    story.waits(1, 4.2, 120, 5.9992)
+    story.invocation(B, 6.0, 6.1)
+    assert findings(story.timeline()) == []
 
 
 def test_a_protocol_without_answers_leaves_nothing_over() -> None:

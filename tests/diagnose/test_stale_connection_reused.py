@@ -122,7 +122,7 @@ def test_a_write_on_a_connection_whose_end_the_kernel_had_received(took: float) 
     story.invocation(B, 6.0, 6.1, error="BrokenPipeError: [Errno 32] Broken pipe")
     story.sends(1, 6.01, sent=180, received=0, took=took)
     [found] = findings(story.timeline())
-    assert found.requests == (A, B) and "which its kernel received" in found.claim
+    assert found.requests == (A, B) and "which its kernel received (fate: fin_delivered)" in found.claim
 
 
 def given_one_that_had_ended(story: Told, error: str = "Error: socket hang up") -> None:
@@ -176,6 +176,28 @@ def test_a_server_that_looks_at_its_connections_once_a_second_has_the_least_limi
     [found] = findings(story.timeline())
     assert found.severity == "failure"
     assert "The server closes connections that are idle for 3.1 s: 3 closes say so." in found.claim
+
+
+def test_where_the_network_goes_on_there_is_no_fate_to_name() -> None:
+    """`--freeze processes`."""
+    story = Told("provided.al2023")
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01)
+    story.sends(1, 1.02)
+    story.closes(1, 4.025, by="peer")
+    story.invocation(B, 6.0, 6.1, error='Error: Post "http://api.local:8080/": EOF')
+    story.sends(1, 6.01, sent=153, received=0, took=0.0)
+    [found] = findings(story.timeline())
+    assert "sent FIN, which its kernel received, after 3.0 s" in found.claim and "wrote on it" in found.claim
+
+
+def test_an_error_whose_first_line_says_nothing_is_quoted_with_the_second() -> None:
+    story = Told()
+    post_twice(
+        story, error="_InactiveRpcError: <_InactiveRpcError of RPC that terminated with:\n\tstatus = StatusCode.UNAVAILABLE\n\tdetails"
+    )
+    [found] = findings(story.timeline())
+    assert "“_InactiveRpcError: <_InactiveRpcError of RPC that terminated with: status = StatusCode.UNAVAILABLE”" in found.claim
 
 
 def test_a_farewell_on_a_connection_that_is_over_is_no_request() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from frostline.core.effects import FunctionFailed, Succeeded
 from frostline.core.payload import Payload
 from frostline.core.upstream import parse
@@ -117,6 +119,20 @@ def test_nothing_that_it_talks_to_could_be_reached() -> None:
     assert advice.startswith("api.example.com:443 is outside of the lab")
     assert "--upstream api.example.com:443=http1,tls" in advice
     assert "--allow-network" in advice
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("db.example.com:5432", "--upstream db.example.com:5432=host:5432"),
+        ("api.example.com:8443", "--upstream api.example.com:8443=http1"),
+        ("10.0.0.7:443", "have the function dial a name of its own"),
+        ("host.docker.internal:5432", "have the function dial a name of its own"),
+    ],
+)
+def test_what_can_be_done_about_a_destination_outside_of_the_lab(name: str, what: str) -> None:
+    said = judge(outcome_of(FINE), found=healthy(REDIS, refused=(Refused(name=name, reason="it is outside", outside=True),)))
+    assert what in said.advice[0]
 
 
 def test_part_of_what_it_talks_to_could_not_be_reached() -> None:

@@ -37,8 +37,10 @@ LONGEST_GAP_S = 30 * 86_400.0
 
 def _possible(_context: click.Context, _parameter: click.Parameter, gaps: tuple[float, ...]) -> tuple[float, ...]:
     for gap in gaps:
-        if not 0 < gap <= LONGEST_GAP_S:
-            raise click.BadParameter(f"{spoken(gap)} is not a gap to try. There are gaps up to {spoken(LONGEST_GAP_S)}.")
+        if gap > LONGEST_GAP_S:
+            raise click.BadParameter(
+                f"{spoken(gap)} is longer than any environment lives; gaps of up to {spoken(LONGEST_GAP_S)} are tried."
+            )
     return gaps
 
 

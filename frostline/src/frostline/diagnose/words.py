@@ -36,9 +36,12 @@ def both_ends(*request_ids: str | None) -> tuple[str, ...]:
 
 
 def quote(text: str) -> str:
-    """The first line of what somebody said, not too long."""
+    """The first line of what somebody said, and the second where the first one ends with a colon (grpcio's errors); not too long."""
     # Node's runtime prints a line's end within a message as a carriage return.
-    line = text.replace("\r", "\n").strip().partition("\n")[0].replace("\t", " ")
+    line, _, rest = text.replace("\r", "\n").strip().partition("\n")
+    if line.endswith(":") and (more := rest.strip().partition("\n")[0].strip()):
+        line = f"{line} {more}"
+    line = line.replace("\t", " ")
     return f"“{line if len(line) <= LONGEST_QUOTE else line[: LONGEST_QUOTE - 1] + '…'}”"
 
 

@@ -10,6 +10,11 @@ from .table import Table
 
 _ONLY_IF_SAFE = "Sends the request again on a new connection: only for requests that may be carried out twice."
 
+_NEW_CHANNEL = (
+    "if time.Since(last.Round(0)) > {age_go} {{ conn.Close(); conn, err = grpc.NewClient(...) }}",
+    "Before a call, where `last` is when the last one ended: an old connection is not used at all. Round(0) is the wall clock, which goes on while frozen.",
+)
+
 STALE: Table = {
     "net/http": (
         (
@@ -23,13 +28,14 @@ STALE: Table = {
         ),
     ),
     "grpc-go": (
+        _NEW_CHANNEL,
         (
             "grpc.WithDefaultServiceConfig(...) with a retryPolicy for UNAVAILABLE",
             _ONLY_IF_SAFE,
         ),
         (
             "grpc.WithIdleTimeout({age_go})",
-            "Drops the connection of a channel without calls after this time (the default is 30 min); its timer fires at the thaw, and may come second.",
+            "Drops the connection of a channel without calls after this time (the default is 30 min); its timer fires at the thaw, and often comes second.",
         ),
     ),
     "go-redis": (
@@ -69,9 +75,10 @@ BLACK_HOLE: Table = {
         ("http.Client{{Timeout: 5 * time.Second}}", f"There is no limit by default. {_NEW_ONE}"),
     ),
     "grpc-go": (
+        _NEW_CHANNEL,
         (
             "grpc.WithIdleTimeout({age_go})",
-            "Drops the connection of a channel without calls after this time; its timer fires at the thaw, and may come second.",
+            "Drops the connection of a channel without calls after this time; its timer fires at the thaw, and often comes second.",
         ),
         ("ctx, cancel := context.WithTimeout(ctx, 2*time.Second)", f"Without a deadline a call waits for ever. {_NEW_ONE}"),
     ),

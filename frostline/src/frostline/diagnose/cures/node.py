@@ -43,12 +43,12 @@ STALE: Table = {
     ),
     "grpc-js": (
         (
-            "'grpc.service_config' with a retryPolicy for UNAVAILABLE",
-            _ONLY_IF_SAFE,
+            "'grpc.client_idle_timeout_ms': {age_ms}",
+            "Drops a connection without calls after this time (1 s at least). Its timer fires at the thaw, before the next call.",
         ),
         (
-            "'grpc.client_idle_timeout_ms': {age_ms}",
-            "Drops a connection without calls after this time (1 s at least); its timer fires at the thaw, and may come second.",
+            "'grpc.service_config' with a retryPolicy for UNAVAILABLE",
+            _ONLY_IF_SAFE,
         ),
     ),
     "ioredis": (
@@ -125,7 +125,7 @@ BLACK_HOLE: Table = {
     "grpc-js": (
         (
             "'grpc.client_idle_timeout_ms': {age_ms}",
-            "Drops a connection without calls after this time (1 s at least); its timer fires at the thaw, and may come second.",
+            "Drops a connection without calls after this time (1 s at least). Its timer fires at the thaw, before the next call.",
         ),
         ("client.method(request, {{ deadline: Date.now() + 2000 }}, callback)", f"Without a deadline a call waits for ever. {_NEW_ONE}"),
     ),

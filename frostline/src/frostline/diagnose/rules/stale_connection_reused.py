@@ -145,7 +145,7 @@ _NEVER = ", which never reached the function (fate: lost)"
 _REACHED = {
     "never": _NEVER,
     "after_thaw": ", which reached it after the thaw (fate: survive)",
-    "at_once": ", which its kernel received (fate: fin_delivered)",
+    "at_once": ", which its kernel received",
 }
 
 
@@ -157,6 +157,8 @@ def _death(life: EnvironmentLife, connection: Connection, write: _Write, last: f
         at, by, did = expired.at, f"The middlebox {expired.middlebox}", "forgot it"
     elif closed is not None and closed.at <= write.at:
         at, by, did = closed.at, f"The {closed.by}", f"sent {closed.how.upper()}{_REACHED[closed.reached]}"
+        if closed.reached == "at_once" and closed.frozen:  # with a network that goes on, there is no fate to name
+            did += " (fate: fin_delivered)"
     elif lost is not None:
         at, by, did = lost.ended_at or lost.at, f"The {lost.by}", f"ended it{_NEVER}"
     elif closed is not None and closed.how == "rst" and write.answer == "RST":

@@ -8,7 +8,8 @@ while frozen or in B, on a connection where every request before it had been ans
 was there only in B.
 
 **Thresholds.** More than 64 bytes for a request: shorter ones are protocols' own affairs (PING and its answer, WINDOW_UPDATE,
-close_notify). A line is passed over where B's event has A's request id in it, because then it is B's own business; and so are gRPC's
+close_notify). What begins more than a second after A was over, in an environment that an extension keeps awake, was begun by a timer,
+and by no request. A line is passed over where B's event has A's request id in it, because then it is B's own business; and so are gRPC's
 traces, and lines of a kind that came three times before: something prints them now and then, and Node's runtime puts the last id that it
 knows before every line.
 """
@@ -30,6 +31,7 @@ from ..words import capital, duration, quote, request, shape
 NAME = "work-left-over"
 
 SMALL_BYTES = 64
+AFTERWARDS_S = 1.0
 OFTEN = 3
 _ID_LENGTH = 36
 """A UUID's, as AWS makes request ids: 8-4-4-4-12 hexadecimal digits."""
@@ -149,6 +151,8 @@ def _late_finding(
     beginner = evidence.at(life, began)
     runs = evidence.timeline.invocations.get(freeze.after or "")
     if beginner is None or runs is None or beginner is runs:
+        return None
+    if beginner.finished is not None and began > beginner.finished + AFTERWARDS_S:
         return None
     name, number = connection.name, connection.number
     caught = "was answered" if "sent" in what else "was there"

@@ -146,9 +146,8 @@ class Connection:
         self._first_write.stop()
         if self.relay is None or self._held is None or self.hole or self.spared:
             return
-        way = self.relay.inward
-        if came and not way.ended and not way.clogged:
-            way.pass_on()
+        if came:
+            self.relay.inward.catch_up()
         self._held.begin()
 
     def drained(self, *, came: bool) -> bool:
@@ -156,9 +155,7 @@ class Connection:
         if self.relay is None or self.hole or self.spared:
             return True
         way = self.relay.outward
-        if way.ended:
-            return True
-        return not way.clogged and (not came or way.pass_on()) and not way.clogged
+        return way.ended or (not way.clogged and (not came or way.pass_on()) and not way.clogged)
 
     def hold_outward(self) -> None:
         """What the environment's kernel still sends stays in the router."""
@@ -222,9 +219,8 @@ class Connection:
             self.relay.abort()
         else:
             self._go_on(self.relay, lambda: idle_since)
-            if came is not None and not self.relay.inward.ended and not self.relay.inward.clogged:
-                # Now, before the processes go on: what they find must not depend on who is faster.
-                self.relay.inward.pass_on()
+            if came is not None:  # now, before the processes go on: what they find must not depend on who is faster
+                self.relay.inward.catch_up()
         return Thaw(came)
 
     def _go_on(self, relay: Relay, idle_since: Callable[[], float]) -> None:

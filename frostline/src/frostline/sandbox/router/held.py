@@ -51,7 +51,6 @@ class Held:
     def finish(self, mask: int) -> tuple[End | None, bool]:
         """The end that came, and whether anything did, after a look at what poll(2) says about the peer's side."""
         if not self._relay.inward.ended:
-            self._let_go()
             if mask & (select.POLLERR | select.POLLRDHUP | select.POLLHUP):
                 self.peer_ended("rst" if mask & select.POLLERR else "fin")
             if mask:
@@ -60,11 +59,12 @@ class Held:
 
     def call_off(self) -> End | None:
         """It was no freeze. The end that came meets no fate."""
-        self._let_go()
         return self._done()
 
     def reset(self) -> None:
-        """Nothing has come."""
+        """The freeze is over, and nothing has come. An end may be watched for all the same: the loop can wake for bytes that were read already."""
+        if self._came_at is not None:
+            self._services.peers.forget(self._outer_fd)
         self._relay.inward.met = None
         self.end, self._came_at, self._cut = None, None, False
 
@@ -72,10 +72,6 @@ class Held:
         end = self.end
         self.reset()
         return end
-
-    def _let_go(self) -> None:
-        self._services.peers.forget(self._outer_fd)
-        self._relay.inward.met = None
 
     def _something_came(self) -> None:
         """Data may hide that it ended, too."""

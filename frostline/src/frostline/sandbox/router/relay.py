@@ -228,6 +228,11 @@ class Way:
             return False
         return True
 
+    def catch_up(self) -> None:
+        """Pass on what is there, if it can go on."""
+        if not (self.ended or self._rest):
+            self.pass_on()
+
     def pass_on(self) -> bool:
         """Pass on what came, within bounds; whether that was all."""
         return any(not self.readable() for _ in range(PASSES))

@@ -12,6 +12,7 @@ from ...core.upstream import Upstream
 from ...diagnose.finding import Finding
 from ...diagnose.rules import RULES
 from ...diagnose.words import shape
+from ...sandbox.router.addresses import HOST_NAMES
 from ..trial import Result
 from .baseline import Baseline, failure
 from .limits import PORTS
@@ -170,10 +171,7 @@ def advice(found: Baseline, upstreams: Sequence[Upstream]) -> Iterator[str]:
     """What to do where destinations could not be reached, or stand-ins were not used."""
     for refused in found.refused:
         if refused.outside:
-            yield (
-                f"{refused.name} is outside of the lab and was not reached. Give it a stand-in, --upstream {refused.name}={_stand_in(refused.name)}, "
-                "or reach the real one with --allow-network."
-            )
+            yield f"{refused.name} is outside of the lab and was not reached. {_instead(refused.name)}"
         else:
             yield f"{refused.name} could not be reached: {refused.reason}."
     used = {one.name for one in found.destinations} | {one.name for one in found.refused}
@@ -187,10 +185,15 @@ def advice(found: Baseline, upstreams: Sequence[Upstream]) -> Iterator[str]:
 _STAND_INS = {80: "http1", 443: "http1,tls", 50051: "grpc"}
 
 
-def _stand_in(name: str) -> str:
-    """A server that may be there, as `--upstream` takes it: one of the lab's, or the developer's own."""
-    port = int(name.rpartition(":")[2])
-    return _STAND_INS.get(port) or (f"host:{port}" if port in PORTS else "http1")
+def _instead(name: str) -> str:
+    """What can be done about a destination outside of the lab: only names have stand-ins, and this machine's is none."""
+    host, _, port = name.rpartition(":")
+    if host in HOST_NAMES or host.replace(".", "").isdecimal():
+        return (
+            "Allow it with --allow-network, or have the function dial a name of its own, which a stand-in can have: --upstream NAME=SERVER."
+        )
+    server = _STAND_INS.get(int(port)) or (f"host:{port}" if int(port) in PORTS else "http1")
+    return f"Give it a stand-in, --upstream {name}={server}, or reach the real one with --allow-network."
 
 
 _RULES = [rule.name for rule in RULES]
