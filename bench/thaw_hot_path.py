@@ -190,7 +190,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     names = [client.name for client in CLIENTS]
     parser.add_argument("--client", action="append", choices=names, metavar="CLIENT", help=f"only this one; repeatable: {', '.join(names)}")
-    parser.add_argument("--pairs", type=int, default=60, help="batches of each (default %(default)s)")
+    parser.add_argument("--pairs", type=int, default=20, help="batches of each (default %(default)s)")
     arguments = parser.parse_args()
     os.environ["THAWSAFE_ENVIRONMENT"] = "lambda"
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):

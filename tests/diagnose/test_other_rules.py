@@ -242,12 +242,14 @@ def test_a_pool_is_healthy() -> None:
 # init-in-handler ---------------------------------------------------------------------------------------------------------------------------
 
 
-def environments(count: int, took: float, *, usual: float = 0.02, opens: bool = True, events: tuple[str, str] = ("{}", "{}")) -> Told:
+def environments(
+    count: int, took: float, *, usual: float = 0.02, opens: bool = True, events: tuple[str, str] = ("{}", "{}"), apart: float = 0.1
+) -> Told:
     story = Told()
     for index in range(count):
         environment = f"env-{index + 1}"
         for number in range(5):
-            at = 1.0 + 10 * number + index / 10
+            at = 1.0 + 10 * number + index * apart
             end = at + (took if number == 0 else usual)
             story.invocation(request_id(100 * index + number), at, end, environment=environment, event=events[min(number, 1)])
             if opens and number == 0:
@@ -268,9 +270,15 @@ def test_half_a_second_in_two_environments() -> None:
     assert "(so in 2 environments)" in found.claim
 
 
+def test_many_that_are_started_one_after_the_other() -> None:
+    [found] = findings(environments(3, 1.5, apart=3.0).timeline())
+    assert found.rule == "init-in-handler" and "(so in 3 environments)" in found.claim
+
+
 @pytest.mark.parametrize(
     "story",
     [
+        pytest.param(environments(12, 1.5), id="on a machine that starts many at once"),
         pytest.param(environments(1, 0.03), id="a local connection that is opened late"),
         pytest.param(environments(1, 0.7), id="half a second in one environment"),
         pytest.param(environments(1, 1.5, opens=False), id="a second, and nothing to show for it"),

@@ -17,7 +17,7 @@ def parse_duration(text: str) -> float | None:
 def spoken(seconds: float) -> str:
     """`0.5s`, `61s`, `40m`, `6h`: as it would be written."""
     if seconds >= 3600 and seconds % 3600 == 0:
-        return f"{seconds / 3600:g}h"
+        return f"{seconds / 3600:.9g}h"
     if seconds >= 120 and seconds % 60 == 0:
-        return f"{seconds / 60:g}m"
-    return f"{seconds:g}s"
+        return f"{seconds / 60:.9g}m"
+    return f"{seconds:.9g}s"
