@@ -136,7 +136,9 @@ def test_labels_keep_apart() -> None:
     assert Room(0, 10).place(5, 20) is None
 
 
-def test_the_readme_shows_the_committed_picture() -> None:
-    assert "docs/background-timer.svg" in (REPOSITORY / "README.md").read_text()
+def test_the_committed_pictures_are_shown_and_say_what_they_are_for() -> None:
+    assert "docs/keepalive.svg" in (REPOSITORY / "README.md").read_text()
+    assert "background-timer.svg" in (REPOSITORY / "docs" / "design.md").read_text()
+    assert any("keepalive-stranded" in text for text in texts(ET.fromstring((REPOSITORY / "docs" / "keepalive.svg").read_text())))
     said = texts(ET.fromstring((REPOSITORY / "docs" / "background-timer.svg").read_text()))
     assert {"clock 9 s, timer 3 s", "clock 9 s, timer 9 s"} <= set(said)

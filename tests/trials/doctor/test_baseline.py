@@ -97,6 +97,17 @@ def test_whom_it_connects_to_and_with_what() -> None:
     )
 
 
+def test_a_connection_that_only_a_thread_uses_is_kept() -> None:
+    """It carries nothing in any invocation; its environment's end ends it."""
+    story = Told()
+    story.invocation(A, 1.0, 1.01)
+    story.opens(1, 1.005)
+    story.invocation(B, 1.1, 1.11)
+    story.closes(1, 1.2)
+    (found_,) = found(lives(".."), story.timeline()).destinations
+    assert found_.keeps == "kept"
+
+
 def test_whom_it_could_not_reach_is_said_once() -> None:
     story = connected()
     made = story.timeline()

@@ -13,7 +13,7 @@ from ...core.upstream import Upstream
 from ...diagnose.clients import Protocol, by_code
 from ...sandbox.router.addresses import HOST_NAMES
 from ...sandbox.router.policy import OUTSIDE
-from ...story.timeline import Connection, Timeline
+from ...story.timeline import Connection, EnvironmentLife, Timeline
 from ..trial import Invoked, Result
 from .limits import Server, server
 
@@ -130,8 +130,8 @@ def _destinations(told: Timeline, upstreams: tuple[Upstream, ...], function: Fun
     by_name: dict[str, list[Connection]] = {}
     for connection in told.connections.values():
         by_name.setdefault(connection.name, []).append(connection)
-    firsts = {life.id: life.invocations[0].started or told.end for life in told.environments.values() if life.invocations}
-    return tuple(_destination(name, found, firsts, upstreams, function) for name, found in by_name.items())
+    lives = {life.id: life for life in told.environments.values() if life.invocations}
+    return tuple(_destination(name, found, lives, upstreams, function) for name, found in by_name.items())
 
 
 _SPOKEN: dict[str, Protocol] = {
@@ -146,13 +146,13 @@ _SPOKEN: dict[str, Protocol] = {
 
 
 def _destination(
-    name: str, found: list[Connection], firsts: dict[str, float], upstreams: tuple[Upstream, ...], function: Function
+    name: str, found: list[Connection], lives: dict[str, EnvironmentLife], upstreams: tuple[Upstream, ...], function: Function
 ) -> Destination:
-    """`firsts`: when environments were given their first invocation."""
-    kept = [len(connection.requests()) > 1 or connection.ended is None for connection in found]
     first = found[0].opened
     host = first.host or first.address
     known = server(host, first.port, upstreams, http2=any(burst.kind != "data" for connection in found for burst in connection.traffic))
+    used = [(connection, lives[connection.environment]) for connection in found if connection.environment in lives]
+    kept = [is_kept for connection, life in used if (is_kept := _is_kept(connection, life)) is not None]
     return Destination(
         name=name,
         host=host,
@@ -161,6 +161,18 @@ def _destination(
         keeps="kept" if all(kept) else "mixed" if any(kept) else "closed",
         server=known,
         clients=tuple(client.name for client in by_code(function, _SPOKEN.get(known.protocol))),
-        in_init=any(one.opened.at < firsts.get(one.environment, 0.0) for one in found),
+        in_init=any(connection.opened.at < (life.invocations[0].started or 0.0) for connection, life in used),
         outside=host not in HOST_NAMES and all((one.host, one.port) != (host, first.port) for one in upstreams),
     )
+
+
+CLOSES_S = 0.03
+"""How long after an answer a client may take to close what it does not keep."""
+
+
+def _is_kept(connection: Connection, life: EnvironmentLife) -> bool | None:
+    """Whether it outlived the invocation that opened it; None where its environment did not."""
+    opener = life.last(connection.opened.at) or life.invocations[0]
+    if opener is life.invocations[-1] or opener.finished is None:
+        return None
+    return connection.ended is None or connection.ended > opener.finished + CLOSES_S
