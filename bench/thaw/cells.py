@@ -145,9 +145,11 @@ def _cell(
     opened: Mapping[str, int],
     twice: set[str],
 ) -> Cell:
+    trials = min(len(bare), len(safe))  # where a trial could not be carried out, its other variant does not count either
+    bare, safe = bare[:trials], safe[:trials]
     return Cell(
         **asdict(question),
-        trials=min(len(bare), len(safe)),
+        trials=trials,
         waited=sum(one.waited for one in safe),
         bare_ok=sum(one.error is None for one in bare),
         safe_ok=sum(one.error is None for one in safe),

@@ -76,7 +76,6 @@ class _Record(Struct):
 
     observations: list[Observation] = field(default_factory=list)
     connects: dict[str, list[float]] = field(default_factory=dict)
-    problems: Counter[str] = field(default_factory=Counter)
 
 
 async def carry_out(wanted: Wanted, folder: Path, on_plan: Callable[[int], None], on_trial: Callable[[str], None]) -> Told:
@@ -117,16 +116,16 @@ async def carry_out(wanted: Wanted, folder: Path, on_plan: Callable[[int], None]
         results = await run.carry_out(trials)
         opened, twice = _from_story(story)
         twice |= running.seen_twice()
-    told.notes += _problems(results, record)
+    told.notes += _problems(results)
     told.cells = cells(record.observations, connects=record.connects, opened=opened, seen_twice=twice)
     return told
 
 
 def _deployments(folder: Path) -> dict[Variant, Deployment]:
     """The function, bare and with thawsafe's layer. The clients are those of this interpreter's environment."""
-    packages = Path(sysconfig.get_path("platlib"))
+    packages = tuple(dict.fromkeys(Path(sysconfig.get_path(kind)) for kind in ("purelib", "platlib")))
     runtime = f"python{sysconfig.get_python_version()}"
-    variables = {"PYTHONPATH": f"/opt/python:{packages}:/var/runtime", "CLIENT": "with_urllib3"}
+    variables = {"PYTHONPATH": ":".join(["/opt/python", *map(str, packages), "/var/runtime"]), "CLIENT": "with_urllib3"}
     source = Source(
         path=FUNCTIONS, handler="app.handler", runtime=runtime, name="thaw", timeout_s=TIMEOUT_S, memory_mb=512, environment=variables
     )
@@ -135,8 +134,8 @@ def _deployments(folder: Path) -> dict[Variant, Deployment]:
     return {"bare": _with_packages(bare, packages), "safe": _with_packages(safe, packages)}
 
 
-def _with_packages(deployment: Deployment, packages: Path) -> Deployment:
-    launch = msgspec.structs.replace(deployment.launch, read_only=(*deployment.launch.read_only, packages))
+def _with_packages(deployment: Deployment, packages: tuple[Path, ...]) -> Deployment:
+    launch = msgspec.structs.replace(deployment.launch, read_only=(*deployment.launch.read_only, *packages))
     return msgspec.structs.replace(deployment, launch=launch)
 
 
@@ -194,7 +193,7 @@ class _Script:
         async with self._gate:
             prepared = await life.invoke(event | {"keys": [f"{key}-warm-{each}" for each in range(WARM)]})
         if prepared.failed:
-            self._record.problems[f"{self.name}: not even a new connection worked before the gap ({prepared.error})"] += 1
+            self._observe(question, key, prepared, waited=False, warm_ms=0.0, error=f"before the gap: {prepared.error}")
             return
         await life.wait(ACKNOWLEDGED_S)
         life.meet(conditions(question))
@@ -202,6 +201,9 @@ class _Script:
         async with self._judged_at:
             first = await life.invoke(event | {"new": "", "keys": [key]})
         life.meet(None)
+        self._observe(question, key, first, waited=waited, warm_ms=_warm_ms(prepared), error=first.error)
+
+    def _observe(self, question: Question, key: str, first: Invoked, *, waited: bool, warm_ms: float, error: str | None) -> None:
         self._record.observations.append(
             Observation(
                 question=question,
@@ -209,9 +211,9 @@ class _Script:
                 waited=waited,
                 request_id=first.request_id,
                 key=key,
-                warm_ms=_warm_ms(prepared),
-                first_ms=None if first.failed else first.answer[0],
-                error=first.error,
+                warm_ms=warm_ms,
+                first_ms=None if error is not None else first.answer[0],
+                error=error,
             )
         )
 
@@ -229,7 +231,10 @@ class _Script:
         async with self._gate:
             await life.invoke(event | {"new": "client", "keys": [f"{self.name}-before"]})
         life.meet(SURVIVE)
-        await life.idle(1.0) if self._warps else await life.wait(1.0)
+        if self._warps:
+            await life.idle(1.0)
+        else:
+            await life.wait(1.0)
         async with self._gate:
             after = await life.invoke(event | {"new": "connection", "keys": [f"{self.name}-after-{each}" for each in range(WARM)]})
         if not after.failed:
@@ -255,8 +260,7 @@ def _from_story(path: Path) -> tuple[dict[str, int], set[str]]:
     return dict(opened), twice
 
 
-def _problems(results: Sequence[Result], record: _Record) -> list[str]:
+def _problems(results: Sequence[Result]) -> list[str]:
     """What kept trials from being carried out."""
     said = [f"{result.trial}: {result.problem}" for result in results if result.problem is not None]
-    said += [f"{result.trial}: not all clocks were moved ({result.clocks_note})" for result in results if not result.clocks_moved]
-    return said + [f"{problem} ({times} times)" if times > 1 else problem for problem, times in record.problems.items()]
+    return said + [f"{result.trial}: not all clocks were moved ({result.clocks_note})" for result in results if not result.clocks_moved]

@@ -185,8 +185,8 @@ class NamespaceSandbox(CagedSandbox):
     def _router_lost(self, reason: str) -> None:
         self.on_note(
             None,
-            f"{reason}: functions that run cannot reach anything outside any more, nor freezes their network, and no new environment can be started. "
-            "Start Frostline again",
+            f"{reason}: functions that run cannot reach anything outside any more, freezes leave their network alone, and no new environment "
+            "can be started. Start Frostline again",
         )
 
     def _denied(self, environment: str, destination: str, reason: str) -> None:
