@@ -267,8 +267,8 @@ class Connection:
                 relay.outer.shutdown(socket.SHUT_RDWR)
         if relay.inward.held and self._held is not None:
             self._held.ends(End("peer", how, at))
-        elif how == "rst":
-            relay.failed("peer")
+        else:  # told at once, as processes may run at any moment
+            relay.failed("peer") if how == "rst" else relay.inward.pass_on()
 
     def _expired(self, middlebox: Middlebox, at: float) -> None:
         """Nothing has gone over it for longer than what is on its path remembers."""
