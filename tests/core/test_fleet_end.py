@@ -6,7 +6,9 @@ import pytest
 
 from frostline.core.effects import (
     Accepted,
+    CloseTelemetry,
     DestroyEnvironment,
+    Emit,
     FunctionFailed,
     KillProcesses,
     NextShutdown,
@@ -79,15 +81,26 @@ def test_while_busy() -> None:
 
 
 def test_while_busy_after_the_response() -> None:
-    """The invoker has its answer already."""
-    gone(busy() >> responded(E1, 2, "a") << resolves("a", Succeeded) << answers(2, Accepted) >> END << DestroyEnvironment(E1))
+    """The invoker has its answer already; only the runtime's next request was missing, and telemetry has its REPORT."""
+    dialogue = busy() >> responded(E1, 2, "a") << resolves("a", Succeeded) << answers(2, Accepted) >> END << DestroyEnvironment(E1)
+    assert dialogue
+    said = [
+        effect.type if isinstance(effect, Emit) else "closed" for effect in dialogue.effects if isinstance(effect, Emit | CloseTelemetry)
+    ]
+    assert said[-4:] == ["platform.runtimeDone", "platform.end", "platform.report", "closed"]
+    gone(dialogue)
 
 
 def test_while_busy_with_an_answer_that_waits_for_its_log() -> None:
-    """It goes out with the log so far."""
+    """It goes out with the log, its REPORT included."""
     dialogue = Dialogue(function()) >> invocation("a", tail=True) << starts(E1) >> EnvironmentStarted(E1) << runs(E1)
     dialogue = dialogue >> RuntimeNext(E1, 1) << delivers(1, "a") >> responded(E1, 2, "a") << answers(2, Accepted)
-    gone(dialogue >> END << resolves("a", Succeeded, log_tail="START RequestId: a Version: $LATEST\n") << DestroyEnvironment(E1))
+    dialogue = dialogue >> END << resolves("a", Succeeded) << DestroyEnvironment(E1)
+    assert dialogue
+    (resolved,) = (effect.outcome for effect in dialogue.effects if isinstance(effect, Resolve))
+    assert isinstance(resolved, Succeeded) and resolved.log_tail is not None
+    assert [line.split()[0] for line in resolved.log_tail.splitlines()] == ["START", "END", "REPORT"]
+    gone(dialogue)
 
 
 def test_in_the_middle_of_a_stream() -> None:

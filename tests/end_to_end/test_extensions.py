@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from .conftest import MakeProject
-from .running import MARKER, RUNTIME, Server, up
+from .running import FUNCTIONS, MARKER, RUNTIME, Server, up
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 OBSERVERS = ("http-observer", "tcp-observer")
@@ -207,8 +207,8 @@ def test_an_extension_that_fails(server: Server, function: str, kind: str, reaso
         assert answer.log.endswith(f"Status: error\tError Type: {kind}\n")
 
 
-def test_a_server_that_ends_tells_extensions(home: Path, tmp_path: Path) -> None:
-    with up(tmp_path, home / "extensions" / "template.yaml", "--parameter", f"Runtime={RUNTIME}") as server:
+def test_a_server_that_ends_tells_extensions(tmp_path: Path) -> None:
+    with up(tmp_path, FUNCTIONS / "extensions" / "template.yaml", "--parameter", f"Runtime={RUNTIME}") as server:
         with ThreadPoolExecutor(2) as pool:
             assert not any(future.result().error for future in [pool.submit(server.invoke, "observed", {"sleep": 0.3}) for _ in range(2)])
         began = time.monotonic()

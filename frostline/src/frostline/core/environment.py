@@ -707,9 +707,7 @@ class Environment:
         if self.state in (State.STOPPING, State.GONE):
             return
         if self.state is State.BUSY and self.invocation is not None:
-            self.invocation.give_up(Unavailable(message=f"The execution environment was stopped: {why}."), now, out)
-            self.invocation.complete(out)
-            self.invocation = self._attempt = None
+            self._break_off(self.invocation, why, now, out)
         if self.state is State.THAWING and self.extensions.by_name:
             self._leaving = True  # the fleet takes its invocation back, and stops it when it has thawed
             return
@@ -727,6 +725,17 @@ class Environment:
             self._finish_shutdown(out)
         else:
             self._begin_shutdown("spindown", now, out)
+
+    def _break_off(self, invocation: Invocation, why: str, now: float, out: list[Effect]) -> None:
+        """What is answered ends here, with its REPORT: only the runtime's or an extension's next request was missing. Other invocations are given up."""
+        if invocation.answered:
+            self._current_attempt.begin(self.since)
+            self._current_attempt.say_runtime_done(now, out)
+            self._close_invocation(now, out, show_status=False)
+            return
+        invocation.give_up(Unavailable(message=f"The execution environment was stopped: {why}."), now, out)
+        invocation.complete(out)
+        self.invocation = self._attempt = None
 
     def _begin_shutdown(self, reason: Reason, now: float, out: list[Effect]) -> None:
         self.initialized = False
