@@ -59,6 +59,17 @@ def test_worst_moments_of_connections_that_are_kept() -> None:
     assert {cell.moment for cell in closed.cells} == {"idle", "in_flight"}
 
 
+def test_no_worst_moment_where_a_stand_in_closes_the_connection_anyway() -> None:
+    def moments(idle: str) -> list[tuple[str, float]]:
+        known = server("api.local", 443, parse([f"{API}=http1,idle={idle}"]), http2=False)
+        made = plan(healthy(destination(API, known)), trials=1, warps=True)
+        return [(cell.moment, cell.gap_s) for cell in made.cells if cell.moment != "idle"]
+
+    assert moments("5") == []
+    assert moments("20") == [("in_flight", 6.0), ("lingering", 6.0)]
+    assert len(moments("60")) == len(moments("never")) == 3
+
+
 def test_a_connection_of_the_init_is_frozen_before_it_is_used() -> None:
     made = plan(healthy(destination(in_init=True)), trials=1, warps=True)
     assert [cell.happening for cell in made.cells if cell.moment == "after_init"] == list(HAPPENINGS[:4])

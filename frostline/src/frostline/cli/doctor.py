@@ -138,7 +138,9 @@ def _doctor(path: str, functions: tuple[str, ...], options: dict[str, Any]) -> i
             _write_pages(patients, chosen.html, view)
     _tell(patients, refused, project, chosen)
     view.end([patient.said for patient in patients if not chosen.quiet])
-    statuses = [EXIT_STATUS[patient.said.status] for patient in patients] + [EXIT_STATUS["not_judged"] for _ in refused]
+    if unseen := [question.deployment.function.name for question in asked[len(patients) :]]:
+        view.note(f"not looked at, as it was interrupted: {', '.join(unseen)}")
+    statuses = [EXIT_STATUS[patient.said.status] for patient in patients] + [EXIT_STATUS["not_judged"] for _ in (*refused, *unseen)]
     return max(statuses, key=(0, 2, 1).index)
 
 

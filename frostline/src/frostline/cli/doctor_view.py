@@ -93,8 +93,8 @@ class DoctorView:
         """One function's verdict."""
         words = STATUS[said.status], _STATUS[said.status]
         self._hang(0, Text.assemble((clean(said.function), "bold"), " ", words, f": {clean(said.reason, 400)}"))
-        if said.baseline.healthy:
-            self._say(Text(connects(said.baseline.destinations), style="dim"))
+        if said.baseline.destinations:
+            self._hang(0, Text(connects(said.baseline.destinations), style="dim"))
         if said.outcomes:
             self._say()
             self._table(table(said))

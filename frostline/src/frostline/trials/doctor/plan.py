@@ -15,6 +15,7 @@ Not everything can happen in every gap (`limits`): a server closes a connection 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -131,12 +132,14 @@ def _cells(connected: Sequence[Destination], gaps: Sequence[float]) -> Iterator[
 
 
 def _worst_moments(connected: Sequence[Destination]) -> Iterator[Cell]:
-    if not connected:
-        return
-    yield Cell(destination=None, happening="survive", gap_s=IN_FLIGHT_GAP_S, moment="in_flight")
+    """Moments before gaps in which no stand-in would close the connection anyway."""
+    waits_s = min((one.server.idle_s for one in connected if one.server.is_stand_in and one.server.idle_s is not None), default=math.inf)
+    if connected and waits_s > IN_FLIGHT_GAP_S:
+        yield Cell(destination=None, happening="survive", gap_s=IN_FLIGHT_GAP_S, moment="in_flight")
     if any(one.keeps != "closed" for one in connected):
         for gap in LINGERING_GAPS_S:
-            yield Cell(destination=None, happening="survive", gap_s=gap, moment="lingering")
+            if waits_s > LINGERS_S + gap:
+                yield Cell(destination=None, happening="survive", gap_s=gap, moment="lingering")
     if early := [one for one in connected if one.in_init]:
         for happening in HAPPENINGS[:4]:
             if any(can_happen(happening, AFTER_INIT_GAP_S, one) for one in early):
