@@ -89,6 +89,19 @@ def test_a_call_that_makes_no_sense_is_refused(method: str, values: dict[str, An
         assert raised.value.details().startswith(said)
 
 
+def test_every_other_service_is_answered_with_an_empty_message() -> None:
+    with LocalUpstream("grpc") as server, grpc.insecure_channel(server.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+        assert channel.unary_unary("/orders.v1.Orders/Place")(b"\x0a\x01a", timeout=10, metadata=(("x-request-id", "7"),)) == b""
+        assert list(channel.unary_stream("/orders.v1.Orders/List")(b"", timeout=10)) == [b""]
+        assert channel.stream_unary("/orders.v1.Orders/Import")(iter([b"\x0a\x01a", b""]), timeout=10) == b""
+        assert list(channel.stream_stream("/orders.v1.Orders/Talk")(iter([b"", b""]), timeout=10)) == [b""]
+        assert [asked.method.rpartition("/")[2] for asked in server.requests] == ["Place", "List", "Import", "Talk"]
+        assert server.requests[0].key == "7"
+        with pytest.raises(grpc.RpcError) as raised:
+            channel.unary_unary(f"/{cache.SERVICE}/Clear")(b"", timeout=10)
+        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
 @pytest.mark.parametrize("tls", ["", ",tls"])
 @pytest.mark.parametrize("how", ["goaway", "fin", "rst"])
 def test_an_idle_connection_is_closed_in_its_way_and_in_time(how: str, tls: str) -> None:
@@ -107,7 +120,7 @@ def test_an_idle_connection_is_closed_in_its_way_and_in_time(how: str, tls: str)
 def test_the_goaway_is_a_good_one() -> None:
     with LocalUpstream("grpc,idle=0.2") as server, connected(server) as sock:
         frames = Http2(sock)
-        stream = frames.ask("POST", "/none/None", b"\0" * 5, **{"content-type": "application/grpc", "te": "trailers"})
+        stream = frames.ask("POST", f"/{cache.SERVICE}/None", b"\0" * 5, **{"content-type": "application/grpc", "te": "trailers"})
         frames.until(StreamEnded)
         ended, data = end_of(sock)
         (goodbye,) = (event for event in frames.h2.receive_data(data) if isinstance(event, ConnectionTerminated))

@@ -1,4 +1,4 @@
-"""The cache service of `cache.proto`, on grpcio: what gRPC upstreams offer."""
+"""The cache service of `cache.proto`, on grpcio: what gRPC upstreams offer. Methods of every other service are answered with an empty message."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,7 +30,8 @@ DELETE_RESPONSE: Fields = {"deleted": (1, "bool")}
 MAX_CACHE_BYTES = 64 << 20
 """Keys and values of one cache; what was written first goes first."""
 
-THREADS = 8
+THREADS = 32
+"""At most, made when needed; an open stream of a client keeps one."""
 
 PING_INTERVAL_MS = 1
 """How often clients may ping where nobody minds: all the time. gRPC's own default is once in 5 minutes while nothing else is sent."""
@@ -107,7 +108,7 @@ class CacheServer:
             "Set": self._method("Set", self._set, SET_REQUEST, SET_RESPONSE),
             "Delete": self._method("Delete", self._delete, DELETE_REQUEST, DELETE_RESPONSE),
         }
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, calls),))
+        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, calls), _Others(self._asked)))
 
     @property
     def address(self) -> str:
@@ -133,9 +134,7 @@ class CacheServer:
         self, name: str, work: Callable[..., Mapping[str, Value]], request: Fields, response: Fields
     ) -> grpc.RpcMethodHandler[bytes, bytes]:
         def call(data: bytes, context: grpc.ServicerContext) -> bytes:
-            connection = int(context.peer().rpartition("-")[2])
-            metadata = [(str(key), value if isinstance(value, str) else "") for key, value in context.invocation_metadata() or ()]
-            self._ledger.asked(connection, self._count(connection), f"/{SERVICE}/{name}", "", key_of(metadata))
+            self._asked(f"/{SERVICE}/{name}", context)
             try:
                 values = protobuf.decode(request, data)
                 return protobuf.encode(response, work(**values))
@@ -144,6 +143,11 @@ class CacheServer:
                 raise AssertionError("abort raises") from error
 
         return grpc.unary_unary_rpc_method_handler(call)
+
+    def _asked(self, method: str, context: grpc.ServicerContext) -> None:
+        connection = int(context.peer().rpartition("-")[2])
+        metadata = [(str(key), value if isinstance(value, str) else "") for key, value in context.invocation_metadata() or ()]
+        self._ledger.asked(connection, self._count(connection), method, "", key_of(metadata))
 
     def _get(self, key: str) -> dict[str, Value]:
         value = self._cache.get(_checked(key))
@@ -157,6 +161,30 @@ class CacheServer:
 
     def _delete(self, key: str) -> dict[str, Value]:
         return {"deleted": self._cache.delete(_checked(key))}
+
+
+class _Others(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Services that are not ours: a stand-in has no description of them, and needs none to answer.
+
+    No bytes at all are a valid message of every type in proto3, with each field at its default. One such message, once the client has sent everything,
+    is a whole answer to a call that is not streamed and to either side's stream.
+    """
+
+    def __init__(self, asked: Callable[[str, grpc.ServicerContext], None]) -> None:
+        self._asked = asked
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
+        method = str(handler_call_details.method)
+        if method.startswith(f"/{SERVICE}/"):
+            return None  # ours, and there is no such method
+
+        def call(requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+            self._asked(method, context)
+            for _ in requests:
+                pass
+            yield b""
+
+        return grpc.stream_stream_rpc_method_handler(call)
 
 
 def _checked(key: str) -> str:
