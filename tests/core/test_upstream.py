@@ -82,7 +82,7 @@ def test_a_name_with_several_ports_and_the_same_one_twice() -> None:
         (["a=http1,"], "'' is not an option of an upstream with http1."),
         (
             ["a=http1,ssl"],
-            "'ssl' is not an option of an upstream with http1. There are tls, idle=TIME, close=fin|rst, rtt=TIME, keep-alive-hint=SECONDS.",
+            "'ssl' is not an option of an upstream with http1. There are tls, idle=TIME, close=fin|rst, rtt=TIME, answers=PATH, keep-alive-hint=SECONDS.",
         ),
         (["a=http2,keep-alive-hint=5"], "'keep-alive-hint=5' is not an option of an upstream with http2."),
         (["a=http1,strict-pings"], "'strict-pings' is not an option of an upstream with http1."),

@@ -12,7 +12,7 @@ import pytest
 from frostline.core.upstream import parse
 from frostline.testing import upstreams
 from frostline.testing.upstreams import LocalUpstream, UpstreamAccepted, UpstreamAsked, UpstreamClosed
-from frostline.upstreams import PackagesMissing, check
+from frostline.upstreams import Unservable, servable
 from tests.upstreams.clients import connected, end_of
 
 
@@ -88,9 +88,9 @@ def test_waiting_in_vain_says_what_there_was() -> None:
 
 def test_missing_packages_are_named_with_what_installs_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    check(parse(["a=http1", "b=echo", "c=host:80"]))
-    with pytest.raises(PackagesMissing) as raised:
-        check(parse(["a=http2,tls", "b=grpc"]))
+    servable(parse(["a=http1", "b=echo", "c=host:80"]))
+    with pytest.raises(Unservable) as raised:
+        servable(parse(["a=http2,tls", "b=grpc"]))
     assert str(raised.value) == (
         "upstreams need packages that are not installed: h2 (for a:443), cryptography (for a:443), grpc (for b:443). "
         "They come with: pip install 'frostline[upstreams]'"

@@ -14,7 +14,7 @@ from ..trials.demonstration import Demonstration, Explained
 from ..trials.incident import Outcome
 from ..trials.incidents import INCIDENTS
 from ..trials.report import as_object
-from ..upstreams import PackagesMissing
+from ..upstreams import Unservable
 from .demo_view import DemoView
 from .options import Failure
 from .running import run
@@ -32,7 +32,7 @@ def demonstrate(incident: str, trials: int, output: Path, *, as_json: bool) -> N
         shown = Demonstration(INCIDENTS[incident], trials=trials, folder=Path(folder), note=printer.note)
         try:
             shown.prepare(printer.note)
-        except (ProjectError, PackagesMissing) as error:
+        except (ProjectError, Unservable) as error:
             raise Failure(str(error)) from error
         except KeyboardInterrupt:  # `run`, which takes Ctrl-C later, has not begun
             if as_json:

@@ -19,7 +19,7 @@ from ..core.policy import Policy
 from ..core.upstream import Upstream
 from ..core.upstream import parse as parse_upstreams
 from ..project import Source
-from ..upstreams import PackagesMissing, check
+from ..upstreams import Unservable, servable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Parsed = TypeVar("Parsed")
@@ -279,10 +279,9 @@ def chosen_upstreams(texts: Sequence[str]) -> tuple[Upstream, ...]:
     """The upstreams as the options say them."""
     parsed = _parsed(parse_upstreams, texts, "'--upstream'")
     try:
-        check(parsed)
-    except PackagesMissing as error:
+        return servable(parsed)
+    except Unservable as error:
         raise Failure(str(error)) from error
-    return parsed
 
 
 def _parsed(parse: Callable[[Sequence[str]], Parsed], texts: Sequence[str], option: str) -> Parsed:

@@ -56,6 +56,8 @@ class Upstream(Struct, frozen=True, kw_only=True):
     """What the server promises in a header, `Keep-Alive: timeout=N` (http1); it need not be the truth."""
     strict_pings: bool = False
     """Close connections of clients that ping too often, as gRPC servers do by default (GOAWAY `too_many_pings`, gRFC A8)."""
+    answers: str | None = None
+    """What is answered (http1, http2): a file, or a folder with a file for each path. None: JSON about the request."""
     machine_port: int | None = None
     """With `host`: the port on the developer's machine."""
 
@@ -141,7 +143,7 @@ AnyUpstreamMessage = AnyUpstreamEvent | UpstreamsReady | UpstreamsFailed
 def parse(texts: Iterable[str]) -> tuple[Upstream, ...]:
     """Upstreams as a user writes them: `NAME[:PORT]=PROTOCOL[,OPTION...]`, or `NAME[:PORT]=host:PORT`.
 
-    The options are `tls`, `idle=60s`, `close=fin`, `rtt=50ms`, `keep-alive-hint=5` (http1) and `strict-pings` (grpc).
+    The options are `tls`, `idle=60s`, `close=fin`, `rtt=50ms`, `answers=PATH` (http1, http2), `keep-alive-hint=5` (http1) and `strict-pings` (grpc).
     Raises ValueError with a sentence that says what is wrong and what would be right.
     """
     found: dict[str, Upstream] = {}
@@ -184,6 +186,7 @@ def _upstream(text: str) -> Upstream:
         rtt_s=settings.rtt_s,
         keep_alive_hint_s=settings.keep_alive_hint_s,
         strict_pings=settings.strict_pings,
+        answers=settings.answers,
     )
 
 
@@ -222,6 +225,7 @@ class _Settings(Struct):
     rtt_s: float = 0.0
     keep_alive_hint_s: int | None = None
     strict_pings: bool = False
+    answers: str | None = None
 
 
 def _settings(protocol: Protocol, options: list[str]) -> _Settings:
@@ -245,6 +249,10 @@ def _settings(protocol: Protocol, options: list[str]) -> _Settings:
                     raise ValueError(f"{option!r}: a round-trip time is at most {_MAX_RTT_S:g}s.")
             case "close":
                 found.close = _close(protocol, value)
+            case "answers" if protocol in ("http1", "http2"):
+                if not value:
+                    raise ValueError(f"{option!r}: give a file, or a folder with a file for each path.")
+                found.answers = value
             case "keep-alive-hint" if protocol == "http1":
                 found.keep_alive_hint_s = _seconds(value, option)
             case _:
@@ -253,7 +261,7 @@ def _settings(protocol: Protocol, options: list[str]) -> _Settings:
 
 
 def _options_of(protocol: Protocol) -> str:
-    more = {"http1": ", keep-alive-hint=SECONDS", "grpc": ", strict-pings"}.get(protocol, "")
+    more = {"http1": ", answers=PATH, keep-alive-hint=SECONDS", "http2": ", answers=PATH", "grpc": ", strict-pings"}.get(protocol, "")
     return f"tls, idle=TIME, close={'|'.join(_closes_of(protocol))}, rtt=TIME{more}"
 
 

@@ -11,7 +11,7 @@ import msgspec
 from ..core.upstream import Upstream, parse
 from ..project import Deployment, Project, ProjectError, Source, load
 from ..trials.trial import Setting
-from ..upstreams import PackagesMissing, check
+from ..upstreams import Unservable, servable
 from .errors import FrostlineError, hidden
 
 Level = Literal["network", "processes"]
@@ -32,10 +32,9 @@ def setting(level: str, upstreams: Upstreams, *, allow_network: bool) -> Setting
         raise FrostlineError(f"upstreams={upstreams!r} is one upstream: give a list of them.")
     try:
         written = parse(one for one in upstreams if isinstance(one, str))
-        check(written)
-    except (ValueError, PackagesMissing) as error:
+        given = servable((*written, *(one for one in upstreams if isinstance(one, Upstream))))
+    except (ValueError, Unservable) as error:
         raise FrostlineError(f"upstreams: {error}") from None
-    given = (*written, *(one for one in upstreams if isinstance(one, Upstream)))
     made = {one.name: one for one in given}
     return Setting(
         level=level,

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from ..core.upstream import Upstream, UpstreamAccepted, UpstreamAsked, UpstreamClosed, UpstreamEvent, parse
-from ..upstreams import check
+from ..upstreams import servable
 from ..upstreams.program import prepare
 
 __all__ = ["LocalUpstream", "Upstream", "UpstreamAccepted", "UpstreamAsked", "UpstreamClosed", "UpstreamEvent"]
@@ -39,14 +39,14 @@ class LocalUpstream:
     def __init__(self, server: str, port: int = 0) -> None:
         """`server`: a protocol and options, as behind `--upstream NAME=`: `http2,tls,idle=5s,rtt=50ms`. `port`: 0 for a free one.
 
-        Raises ValueError for what is not a server, PackagesMissing for what it takes, and, when it starts, OSError for a port in use.
+        Raises ValueError for what is not a server, Unservable for one that lacks what it takes, and, when it starts, OSError for a port in use.
         """
         self.upstream = parse([f"upstream.test:1={server}"])[0]
         if self.upstream.protocol == "host":
             raise ValueError(
                 f"{server!r} is a service of this machine, and nothing that could be started. There are http1, http2, grpc and echo."
             )
-        check([self.upstream])
+        (self.upstream,) = servable([self.upstream])
         self.host = HOST
         self.port = port
         self.ca_file = ""

@@ -13,7 +13,7 @@ from ..project import Deployment
 from ..render.page import page
 from ..render.view import View
 from ..sandbox.port import SandboxError
-from ..upstreams import check
+from ..upstreams import servable
 from .incident import Cell, Incident, Outcome, Stage
 from .ready import Bundled, NotHere, Progress, ready
 from .recording import extract, read_view
@@ -73,9 +73,9 @@ class Demonstration:
     def prepare(self, progress: Progress) -> None:
         """Make the functions ready. A client that cannot be is left out, and `skipped` says why.
 
-        Raises PackagesMissing where the servers cannot be started, and `ProjectError`.
+        Raises Unservable where the servers cannot be started, and `ProjectError`.
         """
-        check(self.incident.upstreams)
+        servable(self.incident.upstreams)
         refused: dict[Bundled, str] = {}
         for cell in (cell for stage in self.incident.stages for cell in stage.cells):
             function = cell.function

@@ -21,6 +21,8 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from ..core.upstream import Upstream
 
 PROGRAM = str(Path(__file__).with_name("__main__.py"))
@@ -29,18 +31,35 @@ PROGRAM = str(Path(__file__).with_name("__main__.py"))
 EXTRA = "pip install 'frostline[upstreams]'"
 
 
-class PackagesMissing(Exception):
-    """Packages that these upstreams need are not installed; the text says which, and what installs them."""
+class Unservable(Exception):
+    """An upstream cannot be served as it is asked for: packages are not installed, or what it is to answer is not there. The text says which."""
 
 
-def check(upstreams: Iterable[Upstream]) -> None:
-    """Raise PackagesMissing when a server could not be started for want of a package. Imports none of them."""
+def servable(upstreams: Iterable[Upstream]) -> tuple[Upstream, ...]:
+    """Upstreams as a user wrote them, ready to be served from any folder. Imports nothing that they need. Raises Unservable."""
+    found = tuple(upstreams)
+    _check_packages(found)
+    return tuple(_with_answers(upstream) for upstream in found)
+
+
+def _with_answers(upstream: Upstream) -> Upstream:
+    if upstream.answers is None:
+        return upstream
+    path = Path(upstream.answers).expanduser().resolve()
+    if not path.exists():
+        raise Unservable(
+            f"{upstream.name} is to answer with {upstream.answers}, and there is no {path}. Give a file, or a folder of files."
+        )
+    return msgspec.structs.replace(upstream, answers=str(path))
+
+
+def _check_packages(upstreams: Iterable[Upstream]) -> None:
     wanted: dict[str, str] = {}
     for upstream in upstreams:
         wanted |= {package: upstream.name for package in packages(upstream) if importlib.util.find_spec(package) is None}
     if wanted:
         names = ", ".join(f"{package} (for {name})" for package, name in wanted.items())
-        raise PackagesMissing(f"upstreams need packages that are not installed: {names}. They come with: {EXTRA}")
+        raise Unservable(f"upstreams need packages that are not installed: {names}. They come with: {EXTRA}")
 
 
 def packages(upstream: Upstream) -> list[str]:

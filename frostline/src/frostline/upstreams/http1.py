@@ -82,7 +82,7 @@ class Http1:
         self._in_head = True
         self._request.method = self._parser.get_method().decode("latin-1")
         self._request.path = self._url.decode("latin-1")
-        made = answer(self._upstream.name, self._connection, self._ledger, self._request)
+        made = answer(self._upstream, self._connection, self._ledger, self._request)
         keep = self._parser.should_keep_alive() and not self._parser.should_upgrade()
         self._answers.append((made, self._request.method == "HEAD", keep))
         self._connection.working(len(self._answers))
@@ -100,7 +100,7 @@ class Http1:
 
     def _give(self) -> None:
         made, head_only, keep = self._answers.popleft()
-        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(made.body)))]
+        headers = [("Content-Type", made.content_type), ("Content-Length", str(len(made.body)))]
         headers.append(("Connection", "keep-alive" if keep else "close"))
         if keep and self._upstream.keep_alive_hint_s is not None:
             headers.append(("Keep-Alive", f"timeout={self._upstream.keep_alive_hint_s}"))

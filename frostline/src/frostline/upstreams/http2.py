@@ -72,7 +72,7 @@ class Http2:
 
     def _answer(self, stream: int) -> None:
         request = self._requests.pop(stream)
-        made = answer(self._upstream.name, self._connection, self._ledger, request)
+        made = answer(self._upstream, self._connection, self._ledger, request)
         self._answering[stream] = None
         self._connection.working(len(self._answering))
         if made.wait_s:
@@ -81,9 +81,10 @@ class Http2:
             self._give(stream, made, request.method == "HEAD")
 
     def _give(self, stream: int, made: Answer, head_only: bool) -> None:
-        headers = [(":status", str(made.status)), ("content-type", "application/json"), ("content-length", str(len(made.body)))]
-        self._h2.send_headers(stream, headers, end_stream=head_only)
-        if head_only:
+        headers = [(":status", str(made.status)), ("content-type", made.content_type), ("content-length", str(len(made.body)))]
+        whole = head_only or not made.body
+        self._h2.send_headers(stream, headers, end_stream=whole)
+        if whole:
             self._done(stream)
         else:
             self._blocked[stream] = made.body
