@@ -63,7 +63,7 @@ def test_a_function_sees_what_it_sees_on_aws(version: str, api: FakeRuntimeAPI, 
         assert seen["boto3"].startswith(str(Path(runtime).resolve()))
         assert seen["executable"] == f"{process.paths.lang}/bin/python{version}"
         assert seen["env"] == {**process.environment, "_X_AMZN_TRACE_ID": "Root=1-abc"}
-        assert 25_000 < seen["remaining"] <= 30_000
+        assert 0 < seen["remaining"] <= 30_000, "however long it took to start"
         assert process.gate_name not in seen["open"], "the gate is closed before the function runs"
 
 

@@ -20,7 +20,9 @@ from ..core.function import UNRESERVED_QUEUE, Function
 from . import archive, detect, sam
 from .environ import check_variables
 from .fingerprint import aws_time, code_sha256, fingerprint, look, stamp
+from .missing import missing
 from .model import Deployment, Launch, Progress, Project, ProjectError, Refused, Source
+from .packages import packages
 from .runtimes import launch
 from .template import NAMES
 
@@ -183,10 +185,13 @@ def _deployment(described: sam.Described, source: Source, progress: Progress) ->
         cache=source.cache,
         progress=progress,
     )
+    # What is in a layer is not looked at, and an archive was built by somebody who is not here to build it again.
+    if not described.layers and described.package.is_dir() and (lacks := missing(function.name, function.runtime, described.code)):
+        made = msgspec.structs.replace(made, notes=(*made.notes, lacks))
     seen = look((described.package,))
     extensions = tuple(sorted(set(_extensions(described.layers))))
     deployment = Deployment(
-        function=msgspec.structs.replace(function, extensions=extensions),
+        function=msgspec.structs.replace(function, extensions=extensions, packages=packages(function, described.code)),
         code=described.code,
         layers=described.layers,
         launch=made,
