@@ -31,6 +31,22 @@ def test_a_server_with_everything_said() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("api.example.com:443=http1,tls,idle=5,close=rst,rtt=50ms,keep-alive-hint=75", None),
+        ("a=http2", "a:80=http2,idle=60s"),
+        ("Cache.Local=grpc,idle=never,strict-pings,close=fin", "cache.local:443=grpc,idle=never,close=fin,strict-pings"),
+        ("a=http1,idle=5m,answers=./a b.json", "a:80=http1,idle=5m,answers=./a b.json"),
+        ("db.local:15432=host:5432", "db.local:15432=host:5432"),
+    ],
+)
+def test_a_server_is_shown_as_it_would_be_written(text: str, shown: str | None) -> None:
+    assert one(one(text).text()) == one(text)
+    if shown is not None:
+        assert one(text).text() == shown
+
+
 def test_a_server_with_nothing_said_has_limits_all_the_same() -> None:
     assert one("Api.Example.com.=http1") == Upstream(host="api.example.com", port=80, protocol="http1", idle_s=DEFAULT_IDLE_S, close="fin")
 

@@ -9,10 +9,12 @@ from typing import Literal
 
 from frostline.core.events import ConnectionOpened
 from frostline.sandbox.router.tcp import reset
-from tests.sandbox.router.conftest import Lab
+from tests.sandbox.router.conftest import LIMIT_S, Lab
 from tests.sandbox.router.test_egress import connect
 
 TIMES = 30
+SILENCE_S = 0.4
+"""What has not come by now does not come: more than a first retransmission takes."""
 NAME = "environment-0"
 TCP_ESTABLISHED, TCP_CLOSE_WAIT, TCP_CLOSE = 1, 8, 7
 
@@ -33,13 +35,13 @@ class Pair:
     async def write(self, data: bytes = b"question") -> None:
         await asyncio.get_running_loop().sock_sendall(self.near, data)
 
-    async def read(self, limit_s: float = 5) -> bytes:
+    async def read(self, limit_s: float = LIMIT_S) -> bytes:
         return await asyncio.wait_for(asyncio.get_running_loop().sock_recv(self.near, 100), limit_s)
 
     async def answer(self) -> None:
         """The server answers one question."""
         loop = asyncio.get_running_loop()
-        assert await asyncio.wait_for(loop.sock_recv(self.far, 100), 5) == b"question"
+        assert await asyncio.wait_for(loop.sock_recv(self.far, 100), LIMIT_S) == b"question"
         await loop.sock_sendall(self.far, b"answer")
 
     def end(self, how: End) -> None:
@@ -60,7 +62,7 @@ class Listener:
 
     async def pair(self) -> Pair:
         near = await connect(self._lab.environments[0], self.port)
-        far, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(self._sock), 5)
+        far, _ = await asyncio.wait_for(asyncio.get_running_loop().sock_accept(self._sock), LIMIT_S)
         far.setblocking(False)
         self._pairs.append(Pair(near, far))
         await self._lab.saw(ConnectionOpened, len(self._pairs))
@@ -75,15 +77,16 @@ class Listener:
         self._sock.close()
 
 
-async def write_and_read(pair: Pair) -> bytes | type[BaseException]:
+async def write_and_read(pair: Pair, limit_s: float = LIMIT_S) -> bytes | type[BaseException]:
+    """What a question meets: an answer, an error, or for so long nothing (TimeoutError)."""
     try:
         await pair.write()
-        return await pair.read(0.4)
+        return await pair.read(limit_s)
     except (OSError, TimeoutError) as error:
         return type(error)
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LIMIT_S):
         while not true():  # noqa: ASYNC110 - a kernel's state, which nobody announces
             await asyncio.sleep(0.001)

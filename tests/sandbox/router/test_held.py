@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from frostline.core.events import AnyNetworkEvent
-from frostline.sandbox.router.connection import Connection
 from frostline.sandbox.router.held import Held
 from frostline.sandbox.router.peers import PeerEvents
-from frostline.sandbox.router.resets import Flow
 from frostline.sandbox.router.terms import End, Endpoint, PeerLimit
+from frostline.sandbox.router.unread import Unread
 from tests.sandbox.router.pairs import until
 from tests.sandbox.router.test_relay import Ends, ends, write
 
@@ -28,7 +27,7 @@ class FakeServices:
         self.buffer = bytearray()
         self.peers = PeerEvents()
         self.recording = False
-        self.lost: dict[Flow, Connection] = {}
+        self.unread = Unread(self.now)
 
     def now(self) -> float:
         return 1.0

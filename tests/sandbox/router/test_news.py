@@ -12,7 +12,6 @@ from frostline.sandbox.router import reporter
 from frostline.sandbox.router.channel import Channel
 from frostline.sandbox.router.messages import Seen, receive
 from frostline.sandbox.router.reporter import Reporter
-from frostline.sandbox.router.resets import read
 from frostline.sandbox.router.resolved import MAX_ADDRESSES, MAX_NAMES, Resolved
 
 
@@ -63,13 +62,3 @@ async def test_events_come_in_order_and_what_nobody_reads_is_counted(monkeypatch
     assert isinstance(told[-1], ConnectionsUnrecorded) and told[-1].count == total - len(told) + 1
     channel.close()
     theirs.close()
-
-
-@pytest.mark.parametrize("data", [b"", b"\x45", bytes(19), b"\x45" + bytes(22), b"\x4f" + bytes(30)])
-def test_what_is_no_segment_is_not_read_as_one(data: bytes) -> None:
-    assert read(data) is None
-
-
-def test_a_reset_names_the_flow_from_the_environments_side() -> None:
-    head = bytes([0x45]) + bytes(11) + socket.inet_aton("10.0.0.1") + socket.inet_aton("198.19.0.7")
-    assert read(head + (443).to_bytes(2) + (40_000).to_bytes(2) + bytes(16)) == ("198.19.0.7", 40_000, "10.0.0.1", 443)

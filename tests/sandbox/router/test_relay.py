@@ -138,22 +138,22 @@ async def test_a_longer_path(ends: Ends) -> None:
 async def test_what_is_on_its_way_when_it_is_held(ends: Ends) -> None:
     """It does not arrive, and is there as soon as it goes on."""
     way = ends.relay.inward
-    way.delay_s = 0.2
+    way.delay_s = 0.5
     await write(ends.outer, b"answer")
     await asyncio.sleep(0.01)
     way.held = True
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ends.inner, 1), 0.3)
+        await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ends.inner, 1), 0.6)
     way.delay_s = 0.0
     way.release()
     assert await read(ends.inner) == b"answer"
 
 
 async def test_a_relay_that_ends_with_something_on_its_way(ends: Ends) -> None:
-    ends.relay.inward.delay_s = 0.2
+    ends.relay.inward.delay_s = 0.5
     await write(ends.outer, b"answer")
     await asyncio.sleep(0.01)
     ends.relay.abort()
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     with pytest.raises(ConnectionResetError):
         await read(ends.inner)

@@ -142,19 +142,30 @@ async def exchange(listener: Listener) -> None:
     assert len(await asyncio.wait_for(loop.sock_recv(pair.near, 2000), 5)) == 1000
 
 
+async def until_told(lab: Lab, sent: int, received: int) -> list[ConnectionTraffic]:
+    """Wait until bursts of so many bytes have been told; how many bursts they are depends on the machine's haste."""
+    count = 1
+    while True:
+        bursts = await lab.saw(ConnectionTraffic, count)
+        if (sum(event.sent for event in bursts), sum(event.received for event in bursts)) == (sent, received):
+            return bursts
+        count = len(bursts) + 1
+
+
 @linux
 async def test_bursts_are_told_when_somebody_records_and_not_otherwise(shared_lab: Lab, listener: Listener) -> None:
     await exchange(listener)
     shared_lab.router.observe(time.time() - time.monotonic(), recording=True)
     await exchange(listener)
-    await asyncio.sleep(2 * QUIET_S)
     await exchange(listener)
-    opened = await shared_lab.saw(ConnectionOpened, 3)
-    bursts = await shared_lab.saw(ConnectionTraffic, 2)
-    assert [(event.connection, event.sent, event.received, event.kind) for event in bursts] == [
-        (opened[number].connection, 8, 1000, "data") for number in (1, 2)
-    ]
-    assert opened[0].dialed_s > 0
+    opened = [event.connection for event in await shared_lab.saw(ConnectionOpened, 3)]
+    bursts = await until_told(shared_lab, 16, 2000)
+    assert {event.kind for event in bursts} == {"data"}
+    for connection in opened:
+        own = [event for event in bursts if event.connection == connection]
+        expected = (0, 0) if connection == opened[0] else (8, 1000)
+        assert (sum(event.sent for event in own), sum(event.received for event in own)) == expected
+    assert (await shared_lab.saw(ConnectionOpened, 3))[0].dialed_s > 0
 
 
 @linux
@@ -165,10 +176,11 @@ async def test_times_are_those_of_the_clock_that_was_handed_over(shared_lab: Lab
     await exchange(listener)
     await shared_lab.hold(NAME)
     await shared_lab.release(NAME)
-    (opened,), (burst,) = await shared_lab.saw(ConnectionOpened), await shared_lab.saw(ConnectionTraffic)
+    (opened,), bursts = await shared_lab.saw(ConnectionOpened), await until_told(shared_lab, 8, 1000)
     (restored,) = await shared_lab.saw(NetworkRestored)
     after = time.monotonic() + offset
-    assert before <= opened.at <= burst.at <= burst.until <= restored.at <= after
+    for burst in bursts:
+        assert before <= opened.at <= burst.at <= burst.until <= restored.at <= after
 
 
 @linux
@@ -176,24 +188,26 @@ async def test_times_are_those_of_the_clock_that_was_handed_over(shared_lab: Lab
 async def test_what_came_while_frozen_is_told_with_when_it_came_and_when_it_went_on(
     shared_lab: Lab, listener: Listener, ended: bool
 ) -> None:
+    offset = time.time() - time.monotonic()
     shared_lab.router.decide(Conditions(fates=Fates(default="survive")))
-    shared_lab.router.observe(time.time() - time.monotonic(), recording=True)
+    shared_lab.router.observe(offset, recording=True)
     pair = await listener.pair()
     await pair.write(PREFACE)
     assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(pair.far, 100), 5) == PREFACE
     await shared_lab.hold(NAME)
+    frozen_at = time.monotonic() + offset
     pair.far.sendall(ACK)
     if ended:
         pair.end("fin")
-    await asyncio.sleep(0.2)
+    await shared_lab.turn()
+    thawed_at = time.monotonic() + offset
     await shared_lab.release(NAME)
     assert await pair.read() == ACK
     first, waited = await shared_lab.saw(ConnectionTraffic, 2)
     (restored,) = await shared_lab.saw(NetworkRestored)
     assert (first.sent, first.while_frozen) == (len(PREFACE), False)
     assert (waited.kind, waited.received, waited.while_frozen) == ("ping_ack", 17, True)
-    assert waited.until - waited.at > 0.15
-    assert waited.until == pytest.approx(restored.at, abs=0.05)
+    assert frozen_at <= waited.at <= thawed_at <= waited.until <= restored.at
     if ended:
         (closed,) = await shared_lab.saw(ConnectionClosed)
         assert (closed.reached, closed.retransmitted) == ("after_thaw", 0)
@@ -214,7 +228,5 @@ async def test_a_long_transfer_is_told_in_few_words(shared_lab: Lab, listener: L
         received += len(await loop.sock_recv(pair.near, 1 << 20))
     await sending
     lasted = time.monotonic() - began
-    await asyncio.sleep(2 * QUIET_S)
-    bursts = [event for event in shared_lab.seen if isinstance(event, ConnectionTraffic)]
-    assert sum(event.received for event in bursts) == total
+    bursts = await until_told(shared_lab, 0, total)
     assert len(bursts) <= 2 + 20 * lasted

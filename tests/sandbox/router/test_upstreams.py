@@ -138,9 +138,9 @@ def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
 async def lab(machine: Machine) -> AsyncIterator[LabWithUpstreams]:
     made = LabWithUpstreams(
         machine,
-        "api.example.com=http1,tls,idle=0.3",
+        "api.example.com=http1,tls,idle=1",
         "api.example.com:80=http1",
-        "echo.local:7000=echo,close=rst,idle=0.3",
+        "echo.local:7000=echo,close=rst,idle=1",
         "cache.local:8080=grpc",
         "far.local:80=http1,rtt=100ms",
     )

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from frostline.sandbox.namespaces import NamespaceSandbox
+from frostline.trials.incidents.keepalive import FUNCTION as KEEPALIVE
+from frostline.trials.ready import ready
 from tests.sandbox.driver import freezers_here, left_behind
 
 from .travel import Traveller
@@ -53,9 +55,10 @@ async def _opened(freezer: str) -> AsyncIterator[Traveller]:
 
 @pytest.fixture(scope="session")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs, those in C and Go compiled."""
+    """The programs, those in C and Go compiled, and the packages of the incident in Node."""
     directory = tmp_path_factory.mktemp("warp") / "code"
     shutil.copytree(FUNCTIONS, directory)
+    shutil.copytree(ready(KEEPALIVE).code / "node_modules", directory / "node_modules")
     directory.chmod(0o755)
     for name, source, flags in (("waits", "waits.c", []), ("waits-static", "waits.c", ["-static"]), ("periodic", "periodic.c", [])):
         _run(directory, "cc", "-O1", "-pthread", "-o", name, source, *flags)

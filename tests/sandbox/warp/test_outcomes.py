@@ -58,7 +58,7 @@ async def test_what_was_due_fires_at_the_thaw_and_nothing_else(each: Traveller, 
 
 POOLS = {
     "python": ((sys.executable, "-I", "/var/task/pools.py"), ("httpx", "aiohttp", "grpc")),
-    "node": ((NODE, "/var/task/pools.js"), ("http.Agent", "undici")),
+    "node": ((NODE, "/var/task/pools.js", "/var/task/node_modules/grpc-js-1.14.7"), ("http.Agent", "undici", "grpc-js")),
     "go": (PROGRAMS["go"], ("http.Transport",)),
 }
 POOL_UNIT = 1.0

@@ -270,11 +270,17 @@ class FirstWriteAnswered(NetworkEvent, frozen=True, kw_only=True):
 
     connection: int
     answer: Literal["data", "fin", "rst", "nothing"]
-    """`nothing`: not within a second. `rst` also where the first thing sent was the environment's own end of the connection."""
+    """`nothing`: not within a second, or into a black hole. `rst` also where the first thing sent was the environment's own end of the connection.
+    `fin` also where the peer's end had come before, and the environment closed the connection for it."""
     after_s: float | None = None
     """How long the answer took; None where only the answer was seen."""
     idle_s: float | None = None
     """How long the connection had been idle before, frozen time included."""
+    sent: int | None = None
+    """Bytes of the segment that nobody took; 0 for the environment's own end of the connection, or a keep-alive probe. None where the router took
+    it, or could not look."""
+    farewell: bool = False
+    """They are no request, but what clients say when they leave or look whether somebody is there."""
     request_id: str | None = None
 
 

@@ -27,9 +27,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     idle_timeout_s: float = 2400.0
     """An environment idle for longer is reclaimed. AWS gives no number ("some time"); 40 minutes and more have been seen."""
 
-    patience_s: float = 0.02
+    patience_s: float = 0.1
     """How long an invocation waits for an environment that has answered its caller but not finished, before another one is started for it.
-    A caller that invokes again at once arrives some 0.1 ms before the runtime asks for its next event; on AWS the network hides this race."""
+    A caller that invokes again at once arrives some 0.1 ms before the runtime asks for its next event, and much earlier on a busy machine; on AWS the
+    network hides this race. The start of another environment takes about as long as this, so that who waits in vain loses little."""
 
     chaos: float = 0.0
     """Probability (0 to 1) that an environment is reclaimed after an invocation: nobody may depend on reuse."""

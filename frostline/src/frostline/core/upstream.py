@@ -12,7 +12,7 @@ from typing import Literal, cast, get_args
 from msgspec import Struct
 
 from .destinations import parse_destination
-from .durations import parse_duration
+from .durations import parse_duration, spoken
 from .events import NetworkEvent
 
 Protocol = Literal["http1", "http2", "grpc", "echo", "host"]
@@ -65,6 +65,22 @@ class Upstream(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """`HOST:PORT`."""
         return f"{self.host}:{self.port}"
+
+    def text(self) -> str:
+        """As a user writes it: `parse` makes the same of it."""
+        if self.machine_port is not None:
+            return f"{self.name}=host:{self.machine_port}"
+        idle = "never" if self.idle_s is None else spoken(self.idle_s)
+        options = [
+            self.protocol,
+            "tls" if self.tls else "",
+            f"idle={idle}",
+            f"close={self.close}" if self.close != _usual(self.protocol) else "",
+        ]
+        options += [f"rtt={spoken(self.rtt_s)}" if self.rtt_s else "", "strict-pings" if self.strict_pings else ""]
+        options += [f"keep-alive-hint={self.keep_alive_hint_s}"] if self.keep_alive_hint_s is not None else []
+        options += [f"answers={self.answers}"] if self.answers is not None else []
+        return f"{self.name}={','.join(option for option in options if option)}"
 
 
 class UpstreamEvent(NetworkEvent, frozen=True, kw_only=True):
@@ -182,12 +198,16 @@ def _upstream(text: str) -> Upstream:
         protocol=protocol,
         tls=settings.tls,
         idle_s=settings.idle_s,
-        close=settings.close or ("goaway" if protocol in ("http2", "grpc") else "fin"),
+        close=settings.close or _usual(protocol),
         rtt_s=settings.rtt_s,
         keep_alive_hint_s=settings.keep_alive_hint_s,
         strict_pings=settings.strict_pings,
         answers=settings.answers,
     )
+
+
+def _usual(protocol: Protocol) -> Close:
+    return "goaway" if protocol in ("http2", "grpc") else "fin"
 
 
 def _destination(text: str) -> tuple[str, int | None]:

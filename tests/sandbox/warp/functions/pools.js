@@ -1,8 +1,10 @@
 // Do pools of connections give up one that has been idle for too long? Each pool keeps idle connections for 1 or for 8 units of time.
 // One request on each, then `ready`; as soon as time has passed, another, and `reused NAME true|false`.
+// Arguments: where grpc-js is, and the unit in seconds.
 const http = require('node:http');
+const grpc = require(process.argv[2]);
 
-const unit = Number(process.argv[2]) * 1000;
+const unit = Number(process.argv[3]) * 1000;
 const dispatcher = globalThis[Symbol.for('undici.globalDispatcher.1')] ?? (fetch('data:,'), globalThis[Symbol.for('undici.globalDispatcher.1')]);
 const Undici = dispatcher.constructor;
 const pools = {};
@@ -17,6 +19,25 @@ for (const units of [1, 8]) {
     const answer = await fetch(`http://127.0.0.1:${port}`, { dispatcher: undici });
     await answer.text();
     return answer.headers.get('connection_number');
+  };
+}
+
+// A channel that is given up when no call was made for a while: its connection is the client's port in the server's view.
+const bytes = (value) => value;
+const method = { path: '/any/Method', requestSerialize: bytes, requestDeserialize: bytes, responseSerialize: bytes, responseDeserialize: bytes };
+const grpcServer = new grpc.Server();
+grpcServer.addService({ method }, { method: (call, answer) => answer(null, Buffer.from(call.getPeer())) });
+const grpcPort = new Promise((resolve, reject) => {
+  grpcServer.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, port) => (error ? reject(error) : resolve(port)));
+});
+for (const units of [1, 8]) {
+  const options = { 'grpc.client_idle_timeout_ms': units * unit, 'grpc.use_local_subchannel_pool': 1 };
+  let client;
+  pools[`grpc-js-${units}`] = async () => {
+    client ??= new grpc.Client(`127.0.0.1:${await grpcPort}`, grpc.credentials.createInsecure(), options);
+    return new Promise((resolve, reject) => {
+      client.makeUnaryRequest(method.path, bytes, bytes, Buffer.alloc(0), (error, peer) => (error ? reject(error) : resolve(peer.toString())));
+    });
   };
 }
 

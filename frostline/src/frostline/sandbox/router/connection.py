@@ -20,12 +20,9 @@ from .idle import Idle
 from .policy import DestinationDenied
 from .record import Record
 from .relay import How, Relay, Side
-from .resets import NOTHING, Flow, attach_filter, deafen
+from .resets import NOTHING, Flow, Sent, attach_filter, deafen
 from .terms import End, Endpoint, Household, Services, Thaw
 from .traffic import Traffic
-
-MAX_LOST = 4096
-"""Lost connections, of all environments, whose first write is waited for."""
 
 
 class Connection:
@@ -70,7 +67,7 @@ class Connection:
         self._passed_s = 0.0
         """Time that was made to pass while it was being dialed in a freeze."""
         self._aborted = False
-        services.lost.pop(self.flow, None)
+        services.unread.discard(self.flow)
         self._dial = asyncio.get_running_loop().create_task(services.dial(edge.address, self.destination), name=f"dial for {edge.address}")
         self._dial.add_done_callback(self._dialed)
 
@@ -301,10 +298,7 @@ class Connection:
     def _vanish(self, *, keep_far: bool) -> None:
         """Forget the environment's end without telling it: the kernel answers its next packet by a reset."""
         self.vanished = True
-        lost = self._services.lost
-        lost[self.flow] = self
-        if len(lost) > MAX_LOST:
-            del lost[next(iter(lost))]
+        self._services.unread.add(self.flow, self)
         if self.relay is None:
             tcp.vanish(self.inner)
             self._ended()
@@ -319,6 +313,7 @@ class Connection:
         """Let nothing through any more, in either direction, and let both sides wait."""
         self.hole = True
         attach_filter(self.inner, NOTHING)
+        self._services.unread.add(self.flow, self)
         if self._idle is not None:
             self._idle.close()
         if self.relay is not None:
@@ -329,15 +324,19 @@ class Connection:
             self._dial.cancel()
 
     def written_in_vain(self) -> bool:
-        """For a black hole: whether the environment has sent something into it. Told once."""
+        """For a black hole that is not watched: whether the environment has sent something into it. Told once."""
         found = tcp.drops(self.inner) > 0
         if found:
             self._first_write.answered_unseen("nothing", self._services.now())
         return found
 
-    def reset_seen(self, at: float) -> None:
-        """For a vanished one: the kernel has answered a write on it."""
-        self._first_write.answered_unseen("rst", at)
+    def swallowed(self, at: float, sent: Sent) -> None:
+        """For a black hole: the environment has sent something into it."""
+        self._first_write.answered_unseen("nothing", at, sent)
+
+    def reset_seen(self, at: float, sent: Sent | None) -> None:
+        """For a vanished one: the kernel has answered a write on it, which was this."""
+        self._first_write.answered_unseen("rst", at, sent)
         if self.relay is not None:
             # In a freeze, the environment's kernel has asked and was told: it goes on (a keep-alive probe).
             self._record.closed(self.relay, "middlebox", "rst", met="fin_delivered" if self._edge.held else None, at=at)
@@ -346,7 +345,9 @@ class Connection:
         """Give one up that carries nothing: too many came after it."""
         if self._far is not None:
             self._end_far()
-        elif self.relay is not None:
+            return
+        self._services.unread.discard(self.flow)
+        if self.relay is not None:
             self.relay.end(tcp.vanish, tcp.reset)
         else:
             tcp.vanish(self.inner)
@@ -367,7 +368,7 @@ class Connection:
 
     def _on_close(self, side: Side, how: How) -> None:
         if side == "peer":
-            self._first_write.answered(how)
+            self._first_write.answered_by_end(how)
         if self._traffic is not None:
             self._traffic.flush()
         if self.relay is not None:

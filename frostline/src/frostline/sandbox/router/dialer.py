@@ -45,10 +45,10 @@ from .peers import PeerEvents
 from .policy import DestinationDenied
 from .relay import BUFFER_BYTES
 from .reporter import Reporter
-from .resets import Flow, receive
 from .resolved import Resolved
 from .tcp import reset
 from .terms import Endpoint, PeerLimit
+from .unread import Unread
 
 DIAL_TIMEOUT_S = 30.0
 """A dial that nobody answers. The kernel's own patience is 127 s, more than a function with AWS's default timeouts would ever see."""
@@ -115,7 +115,7 @@ class Dialer:
         self._inside = Inside()
         self.buffer = bytearray(BUFFER_BYTES)
         self.peers = PeerEvents()
-        self.lost: dict[Flow, Connection] = {}
+        self.unread = Unread(self.now)
         self.recording = False
         self.tell = self._reporter.tell
 
@@ -203,8 +203,7 @@ class Dialer:
         listener.setblocking(False)
         self._loop.add_reader(listener, self._accept, listener)
         if packets is not None:
-            packets.setblocking(False)
-            self._loop.add_reader(packets, self._packet, packets)
+            self.unread.look_at(packets)
         self._channel.send(Ready())
 
     def _accept(self, listener: socket.socket) -> None:
@@ -250,18 +249,6 @@ class Dialer:
             )
         )
 
-    def _packet(self, packets: socket.socket) -> None:
-        """The kernel reset something: perhaps whoever wrote on a connection that a freeze took away."""
-        for _ in range(ACCEPTS_AT_A_TIME):
-            try:
-                flow, at = receive(packets)
-            except OSError:
-                return  # nothing more, or more than its buffer holds
-            connection = self.lost.pop(flow, None) if flow is not None else None
-            if connection is not None:
-                # The packet's time is the wall clock's.
-                connection.reset_seen(at - time.time() + time.monotonic() + self._offset)
-
     def _forget(self, address: str) -> None:
         edge = self._edges.pop(address, None)
         if edge is not None:
@@ -269,8 +256,7 @@ class Dialer:
         self._denied.pop(address, None)
         self._own_conditions.pop(address, None)
         self._resolved.forget(address)
-        for flow in [flow for flow in self.lost if flow[0] == address]:
-            del self.lost[flow]
+        self.unread.forget(address)
 
     # For connections.
 

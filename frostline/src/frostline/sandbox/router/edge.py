@@ -27,7 +27,7 @@ MAX_HOLES = 256
 """Black holes of one environment; a function that opens new ones at every freeze has given the oldest up long ago."""
 
 HOLE_LOOK_S = 0.5
-"""How often black holes are asked whether something fell in, until something did."""
+"""How often black holes that are not watched are asked whether something fell in, until something did."""
 
 
 class Edge:
@@ -107,6 +107,7 @@ class Edge:
             masks = _poll_outer(connections)
             stirred = [one for one in connections if one.outer_fd in masks or not one.is_unharmed]
             thaws = [connection.release(masks.get(connection.outer_fd, 0)) for connection in stirred]
+            self._services.unread.refresh()
             # What was to be taken away is gone. What goes on does so before anything is read again, so nobody has to wait for it.
             done()
             for connection in self.connections.difference(stirred):
@@ -150,7 +151,7 @@ class Edge:
 
     def _dig(self, holes: list[Connection]) -> None:
         self._holes.extend(holes)
-        self._waiting_holes.update(hole for hole in holes if not hole.vanished)
+        self._waiting_holes.update(hole for hole in holes if not (hole.vanished or self._services.unread.is_watched(hole.flow)))
         while len(self._holes) > MAX_HOLES:
             self._holes[0].abandon()
         if self._waiting_holes and self._look is None:

@@ -8,7 +8,9 @@ from functools import partial
 from typing import Literal
 
 from ...core.events import FirstWriteAnswered
-from .relay import Relay
+from . import tcp
+from .relay import How, Relay
+from .resets import Sent
 
 ANSWER_LIMIT_S = 1.0
 """How long the answer is waited for before the recording says that nothing came."""
@@ -47,11 +49,16 @@ class FirstWrite:
             self.stop()
             self._say(answer, self._now(), wrote_at, self._now() - wrote_at)
 
-    def answered_unseen(self, answer: Answered, at: float) -> None:
+    def answered_by_end(self, how: How) -> None:
+        """The peer ended the connection. What the environment closed when it found an earlier end there, it does not hear reset."""
+        over = self._relay is not None and self._relay.inward.ended and tcp.info(self._relay.inner).over
+        self.answered("fin" if over else how)
+
+    def answered_unseen(self, answer: Answered, at: float, sent: Sent | None = None) -> None:
         """The kernel answered it, or dropped it; told once."""
         if not self._told:
             self._told = True
-            self._say(answer, at, at, None)
+            self._say(answer, at, at, None, sent)
 
     def stop(self) -> None:
         """Do not wait any more."""
@@ -70,7 +77,7 @@ class FirstWrite:
             self._relay.inward.first = partial(self.answered, "data")
             self._limit = asyncio.get_running_loop().call_later(ANSWER_LIMIT_S, self.answered, "nothing")
 
-    def _say(self, answer: Answered, at: float, wrote_at: float, after_s: float | None) -> None:
+    def _say(self, answer: Answered, at: float, wrote_at: float, after_s: float | None, sent: Sent | None = None) -> None:
         self._tell(
             FirstWriteAnswered(
                 self._environment,
@@ -79,5 +86,7 @@ class FirstWrite:
                 answer=answer,
                 after_s=after_s,
                 idle_s=wrote_at - self._idle_since(),
+                sent=None if sent is None else sent.size,
+                farewell=sent is not None and sent.farewell,
             )
         )

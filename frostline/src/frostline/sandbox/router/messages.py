@@ -75,8 +75,8 @@ class Failed(Message, frozen=True):
 
 
 class Serve(Message, frozen=True):
-    """To the dialer: listener for steered TCP, UDP socket and TCP listener of the name server, packet socket that sees the resets sent
-    to environments (where there can be one), in this order. Answer: Ready.
+    """To the dialer: listener for steered TCP, UDP socket and TCP listener of the name server, packet socket (`resets`, where there can
+    be one), in this order. Answer: Ready.
     """
 
     outside: bool = True

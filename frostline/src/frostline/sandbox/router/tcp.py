@@ -16,8 +16,11 @@ SO_MEMINFO = 55
 SK_MEMINFO_DROPS = 8
 
 TCP_INFO_BYTES = 144
-LAST_DATA_RECEIVED, TOTAL_RETRANSMITTED, SEGMENTS_IN = 52, 100, 140
+STATE, LAST_DATA_RECEIVED, TOTAL_RETRANSMITTED, SEGMENTS_IN = 0, 52, 100, 140
 """Offsets in `struct tcp_info` (`linux/tcp.h`), whose fields stay where they are: new ones are added at its end."""
+
+OVER = frozenset((6, 7, 9, 11))
+"""TIME_WAIT, CLOSE, LAST_ACK and CLOSING (`net/tcp_states.h`): both ends have ended it."""
 
 
 _u32 = struct.Struct("=I").unpack_from
@@ -32,6 +35,8 @@ class Info(NamedTuple):
     """Segments that were sent again."""
     segments_in: int
     """Of the other end's, those without data too."""
+    over: bool
+    """Both ends have ended it; whoever is reset now does not hear of it."""
 
 
 def info(sock: socket.socket) -> Info:
@@ -40,7 +45,9 @@ def info(sock: socket.socket) -> Info:
         data = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES).ljust(TCP_INFO_BYTES, b"\0")
     except OSError:
         data = bytes(TCP_INFO_BYTES)
-    return Info(_u32(data, LAST_DATA_RECEIVED)[0] / 1000, _u32(data, TOTAL_RETRANSMITTED)[0], _u32(data, SEGMENTS_IN)[0])
+    return Info(
+        _u32(data, LAST_DATA_RECEIVED)[0] / 1000, _u32(data, TOTAL_RETRANSMITTED)[0], _u32(data, SEGMENTS_IN)[0], data[STATE] in OVER
+    )
 
 
 def waiting(sock: socket.socket) -> int:

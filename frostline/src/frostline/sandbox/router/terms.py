@@ -10,7 +10,7 @@ from ...core.events import AnyNetworkEvent
 from ...core.middlebox import Then
 from .peers import PeerEvents
 from .relay import How
-from .resets import Flow
+from .unread import Unread
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -53,8 +53,7 @@ class Services(Protocol):
     peers: PeerEvents
     recording: bool
     """Somebody writes a story."""
-    lost: dict[Flow, Connection]
-    """Connections that are gone without the environment's knowledge, and that it has not written to since: whom a reset tells about."""
+    unread: Unread
 
     def now(self) -> float:
         """Epoch seconds by the story's clock."""
