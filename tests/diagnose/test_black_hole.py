@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frostline.diagnose.diagnosis import findings
+from frostline.diagnose.diagnosis import findings, occurrences
 
 from .told import A, B, C, D, Told
 
@@ -53,6 +53,55 @@ def test_a_client_that_waited_and_then_connected_anew_is_a_risk() -> None:
     assert found.cures[0].client == "redis-py"
 
 
+def test_how_long_it_waited_is_known_where_the_router_saw_the_write() -> None:
+    """Where it only looks now and then, up to half a second more is said."""
+    for more, waited in (({}, "2.5 s"), ({"sent": 180}, "2.0 s")):
+        story = Told("nodejs20.x")
+        begin(story)
+        story.invocation(B, 6.0, 9.0, error="AxiosError: timeout of 2000ms exceeded")
+        story.falls_silent(1, 5.9992)
+        story.first_write(1, 7.0, "nothing", after_s=None, **more)
+        assert f"waited {waited} for an answer" in findings(story.timeline())[0].claim
+
+
+def test_a_client_that_keeps_it_fails_again() -> None:
+    """gRPC: a deadline does not end the connection."""
+    story = Told()
+    begin(story)
+    failed = "AioRpcError: StatusCode.DEADLINE_EXCEEDED"
+    story.invocation(B, 6.0, 9.0, error=failed)
+    story.falls_silent(1, 5.9992)
+    story.first_write(1, 6.01, "nothing", after_s=None, sent=41)
+    story.invocation(C, 12.0, 16.0, error=failed)
+    story.invocation(D, 20.0, 24.0, error="ValueError: negative amount")
+    first, second = occurrences(story.timeline())
+    assert (first.requests, second.requests) == ((A, B), (A, C))
+    assert "Request cccccccc had no other to it and waited 4.0 s for an answer that cannot come." in second.claim
+    assert any("Nothing has come on connection 1 since request bbbbbbbb wrote on it" in proof.text for proof in second.proof)
+    assert [found.times for found in findings(story.timeline())] == [2]
+
+
+def test_a_client_that_connected_anew_failed_of_something_else() -> None:
+    story = Told()
+    begin(story)
+    story.invocation(B, 6.0, 9.0, error="ReadTimeout: timed out")
+    story.falls_silent(1, 5.9992)
+    story.first_write(1, 6.01, "nothing", after_s=None, sent=180)
+    story.invocation(C, 12.0, 16.0, error="ReadTimeout: timed out")
+    story.opens(2, 12.01)
+    story.sends(2, 12.02, received=0)
+    assert [found.requests for found in occurrences(story.timeline())] == [(A, B)]
+
+
+def test_a_client_that_closed_it_waited_for_nothing_whatever_it_failed_of() -> None:
+    story = Told("nodejs20.x")
+    begin(story)
+    story.invocation(B, 6.0, 9.0, error="AxiosError: timeout of 3000ms exceeded")
+    story.falls_silent(1, 5.9992)
+    story.first_write(1, 6.01, "nothing", after_s=None, sent=0, farewell=True)
+    assert findings(story.timeline()) == []
+
+
 def test_a_middlebox_that_falls_silent_is_named() -> None:
     story = Told("nodejs20.x")
     begin(story)
@@ -62,6 +111,24 @@ def test_a_middlebox_that_falls_silent_is_named() -> None:
     story.first_write(1, 301.01, "nothing", after_s=None)
     [found] = findings(story.timeline())
     assert "The middlebox azure-lb forgot it after 4 min without a byte, and says nothing." in found.claim
+
+
+def test_its_cures_have_an_age_below_every_limit_that_was_seen() -> None:
+    """The server's idle limit heals a stale connection, and a cure for both needs one figure."""
+    story = Told("nodejs20.x")
+    begin(story)
+    story.expires(1, 241.02, idle_s=240.0, then="silence", middlebox="azure-lb")
+    story.invocation(B, 301.0, 304.0, error="AxiosError: timeout of 3000ms exceeded")
+    story.falls_silent(1, 300.9992)
+    story.first_write(1, 301.01, "nothing", after_s=None)
+    assert "timeout: 192000" in findings(story.timeline())[0].cures[0].setting
+    story.invocation(C, 1.0, 1.1, environment="env-2")
+    story.opens(2, 1.01, environment="env-2")
+    story.sends(2, 1.015)
+    story.invocation(D, 301.0, 301.1, environment="env-2")
+    story.peer_ends(2, 61.03, thaw=300.9992)
+    [found] = findings(story.timeline())
+    assert "timeout: 48000" in found.cures[0].setting
 
 
 def test_a_client_that_closed_it_and_connected_at_once_waited_for_nothing() -> None:

@@ -95,6 +95,25 @@ def test_one_that_is_answered_after_the_thaw() -> None:
     assert [found.rule for found in findings(story.timeline())] == ["work-left-over"]
 
 
+@pytest.mark.parametrize("ended", ["closed", "lost", ""])
+def test_a_connection_that_is_there_only_later_is_work_left_over_but_in_place_of_one_that_ended(ended: str) -> None:
+    """grpc-js connects anew by itself when a keepalive gave its connection up, whether anybody waits or not."""
+    story = Told("nodejs20.x")
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01)
+    story.sends(1, 1.02)
+    story.invocation(B, 6.0, 7.0)
+    story.sends(1, 6.01)
+    if ended == "closed":
+        story.closes(1, 6.02)
+    elif ended == "lost":
+        story.falls_silent(1, 5.9992)
+    story.opens(2, 7.02, dialed_s=0.022)
+    story.invocation(C, 12.0, 12.1)
+    found = findings(story.timeline())
+    assert [(one.rule, one.requests) for one in found] == ([] if ended else [("work-left-over", (B, C))])
+
+
 def test_what_a_timer_begins_is_no_requests_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """An extension kept the environment awake, and a client connected anew by itself."""
     monkeypatch.setattr(told, "SETTLES_S", 3.0)

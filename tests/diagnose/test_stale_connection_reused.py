@@ -74,14 +74,54 @@ def test_an_error_that_the_handler_caught_and_answered_is_a_failure_too() -> Non
     assert found.severity == "failure" and "The invocation answered" in found.claim
 
 
-def test_a_client_that_sends_it_again_and_says_so_in_the_log_is_a_risk() -> None:
+def test_a_client_that_sends_it_again_and_says_so_in_the_log_pays_with_a_retry() -> None:
     story = Told()
     post_twice(story, error=None)
     story.logs(6.02, "WARNING: Retrying after connection broken by 'RemoteDisconnected('Remote end closed connection without response')'")
     story.opens(2, 6.03)
     story.sends(2, 6.04)
     [found] = findings(story.timeline())
-    assert found.severity == "risk" and "The invocation went well" in found.claim
+    assert found.severity == "cost"
+    assert "The client tried again on connection 2, 20 ms later, and the invocation went well." in found.claim
+
+
+def resets_what_was_sent(story: Told, sent: int, *, farewell: bool, error: str | None = None) -> None:
+    """The router saw what it was that got the reset."""
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, port=6379)
+    story.sends(1, 1.02)
+    story.invocation(B, 6.0, 6.1, error=error)
+    story.peer_ends(1, 4.025, thaw=5.999)
+    story.first_write(1, 6.01, "rst", after_s=None, sent=sent, farewell=farewell)
+
+
+def test_a_client_that_sends_it_again_without_a_word_pays_with_a_retry() -> None:
+    story = Told()
+    resets_what_was_sent(story, 29, farewell=False)
+    story.opens(2, 6.014, port=6379)
+    story.sends(2, 6.015)
+    [found] = findings(story.timeline())
+    assert (found.rule, found.severity, found.requests) == ("stale-connection-reused", "cost", (A, B))
+    assert "wrote on it after 5.0 s and got RST" in found.claim
+    assert "The client tried again on connection 2, 4 ms later, and the invocation went well." in found.claim
+    assert [proof.text for proof in found.proof if proof.connection == 2] == ["Connection 2 to api.local:6379 is opened instead."]
+
+
+def test_a_request_that_nobody_took_and_nobody_missed_is_a_risk() -> None:
+    story = Told()
+    resets_what_was_sent(story, 200, farewell=False)
+    [found] = findings(story.timeline())
+    assert found.severity == "risk" and "The invocation went well all the same." in found.claim
+
+
+@pytest.mark.parametrize(("sent", "error"), [(0, None), (0, "Error: connect ECONNRESET 10.0.0.1:443"), (31, None)])
+def test_a_farewell_that_nobody_took_is_healthy(sent: int, error: str | None) -> None:
+    """Its own end of the connection; what it failed of then was something else."""
+    story = Told("nodejs20.x")
+    resets_what_was_sent(story, sent, farewell=True, error=error)
+    story.opens(2, 6.014, port=6379)
+    story.sends(2, 6.015)
+    assert findings(story.timeline()) == []
 
 
 def test_a_client_that_closes_the_old_connection_in_good_order_is_healthy() -> None:

@@ -192,10 +192,10 @@ class Told:
         self._network(PathExpired, connection, at, middlebox=middlebox, idle_s=idle_s, then=then)
 
     def first_write(
-        self, connection: int, at: float, answer: Literal["data", "fin", "rst", "nothing"], *, after_s: float | None = 0.0003
+        self, connection: int, at: float, answer: Literal["data", "fin", "rst", "nothing"], *, after_s: float | None = 0.0003, **more: Any
     ) -> None:
         """And what it got."""
-        self._network(FirstWriteAnswered, connection, at + (after_s or 0.0), answer=answer, after_s=after_s)
+        self._network(FirstWriteAnswered, connection, at + (after_s or 0.0), answer=answer, after_s=after_s, **more)
 
     # ---------------------------------------------------------------------------------------------------------------------------------------
 

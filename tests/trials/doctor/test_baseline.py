@@ -42,7 +42,9 @@ def found(results: list[Result], told: Timeline | None = None, packages: tuple[s
     [
         (("!!!!", "!!!!"), "always"),
         ((".!!!", ".!!!"), "whenever it is invoked again in the same environment"),
-        (("!...", "...."), "only in the first invocation of an environment"),
+        (("!...", "!..."), "only in the first invocation of an environment"),
+        (("..!.", "..!."), "only in the third invocation of an environment"),
+        (("!...", "...."), "sometimes"),
         (("..!.", "...."), "sometimes"),
         (("....", "...."), ""),
     ],

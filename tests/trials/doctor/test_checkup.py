@@ -112,6 +112,29 @@ async def test_a_failure_after_a_gap_has_its_story(tmp_path: Path) -> None:
     assert [one.failed for one in told.invocations.values()] == [False, False, True, False]
 
 
+@pytest.mark.parametrize(("slow", "status", "failed"), [("machine", "survives", 0), ("function", "does_not_survive", 1)])
+async def test_what_ran_out_of_time_is_tried_again_by_itself(tmp_path: Path, slow: str, status: str, failed: int) -> None:
+    seen: dict[str, int] = {}
+
+    def times_out(process: Process, event: Event) -> bytes:
+        name = process.env["AWS_LAMBDA_FUNCTION_NAME"]
+        seen[name] = seen.get(name, 0) + 1
+        looks = ("cell-0-",) if slow == "machine" else ("cell-0-", "again-0-")
+        if name.startswith(looks) and seen[name] == 3:
+            raise TimeoutError("timed out")
+        return event.payload
+
+    made = Made(tmp_path, times_out, gaps=(6.0, 61.0))
+    said = await made.verdict()
+    assert (said.status, said.outcomes[0].failed, said.outcomes[0].again, said.outcomes[1].again) == (status, failed, True, False)
+    assert made.ended == 2  # what was planned
+    assert made.notes == ["any ran out of time in 1 of 2 cells. These are tried again by themselves."]
+    if slow == "machine":
+        assert said.reason == "it opened no connection, and answered after every gap, in 1 of 2 cells only when tried again by itself"
+    else:
+        made.checkup.write_story(said.outcomes[0], tmp_path / "one.story.jsonl")
+
+
 async def test_an_interruption_leaves_what_is_known(tmp_path: Path) -> None:
     made = Made(tmp_path, real=True, gaps=(0.01, 30.0))
     working = asyncio.create_task(made.checkup.carry_out())  # noqa: TID251 - the test's own

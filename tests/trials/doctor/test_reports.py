@@ -52,6 +52,28 @@ def test_json_has_the_same_trials_with_thawsafe_and_what_was_left_out() -> None:
     assert told["refused"] == [{"function": "old", "message": "java8 cannot be run here"}]
 
 
+def cured() -> Verdict:
+    """What the same trials say with thawsafe."""
+    return verdict("orders", healthy("redis.local:6379"), [outcome_of(FINE), outcome_of(LOST)], [], invocations=20, took_s=3.0)
+
+
+def test_the_same_trials_with_thawsafe_are_in_every_report() -> None:
+    suites = ET.fromstring(as_junit([said(), ill()], fixed=[cured(), None]))
+    assert [(suite.get("name"), suite.get("failures")) for suite in suites] == [
+        ("orders", "1"),
+        ("orders with thawsafe", "0"),
+        ("orders", "0"),
+    ]
+    for after, told in ((cured(), "not found"), (said(), "found, too")):
+        (result,) = json.loads(as_sarif([said()], version="0.1.0", places=["app.py"], fixed=[after]))["runs"][0]["results"]
+        (line,) = as_annotations([said()], ["app.py"], fixed=[after])
+        for text in (result["message"]["text"], line):
+            assert text.endswith(f"In the same trials with thawsafe switched on it is {told}.")
+    html = index([said(), ill()], {}, fixed=[cured(), None])
+    assert html.count("The same trials with thawsafe") == 1
+    assert '<td class="failed">fails</td><td class="ok">ok</td>' in html
+
+
 def test_junit_has_a_test_for_each_cell() -> None:
     suite = ET.fromstring(as_junit([said()]))[0]
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "0")

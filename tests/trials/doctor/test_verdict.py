@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -46,6 +47,16 @@ def test_an_answer_that_took_a_retry_is_slow_and_not_failed() -> None:
     assert (made.failed, made.slow, made.longest_s) == (0, 1, 5.0)
 
 
+def test_a_time_limit_is_told_from_other_failures() -> None:
+    def judged(*errors: str) -> bool:
+        results = [result(answered(json.dumps({"statusCode": 500, "body": error}).encode())) for error in errors]
+        return outcome(CELL, results, healthy(), judged=1).ran_out_of_time
+
+    assert judged("Task timed out after 3.00 seconds", "4 DEADLINE_EXCEEDED: Deadline exceeded", "ReadTimeout: The read operation")
+    assert not judged("Task timed out after 3.00 seconds", "14 UNAVAILABLE: read ECONNRESET")
+    assert not judged()
+
+
 def test_a_trial_that_did_not_end_says_nothing() -> None:
     assert not outcome(CELL, [result(answered(), finished=False)], healthy(), judged=1).known
 
@@ -80,7 +91,9 @@ def test_clocks_that_stood_still_in_a_gap_are_told() -> None:
 
 def test_the_same_finding_in_many_cells_is_one() -> None:
     many = [outcome_of(CELL, failed=1, findings=(finding("no-reuse", severity="cost"), finding())) for _ in range(3)]
-    assert [(one.rule, one.times) for one in judge(*many).findings] == [("stale-connection-reused", 3), ("no-reuse", 3)]
+    said = judge(*many)
+    assert [(one.rule, one.times) for one in said.findings] == [("stale-connection-reused", 3)]
+    assert [(one.rule, one.times) for one in said.costs] == [("no-reuse", 3)]
 
 
 def test_a_cause_comes_before_what_follows_from_it() -> None:
@@ -90,7 +103,9 @@ def test_a_cause_comes_before_what_follows_from_it() -> None:
 
 def test_a_client_that_got_over_it_every_time_is_not_at_risk() -> None:
     def severities(*outcomes: Outcome) -> list[str]:
-        return [one.severity for one in judge(*outcomes).findings]
+        said = judge(*outcomes)
+        assert all(one.severity == "cost" for one in said.costs)
+        return [one.severity for one in (*said.findings, *said.costs)]
 
     retried = outcome_of(CELL, findings=(finding(severity="risk"),))
     assert severities(retried) == ["cost"]
@@ -141,6 +156,22 @@ def test_part_of_what_it_talks_to_could_not_be_reached() -> None:
     assert said.status == "survives"
     assert [one.what for one in said.untried] == ["connections to db.local:5432"]
     assert said.advice == ("db.local:5432 could not be reached: Connection refused.",)
+
+
+def test_what_a_function_may_miss_that_never_answers() -> None:
+    ill = healthy("api.local:80", failures=12, error="KeyError: 'id'", when="always")
+    stand_ins = parse(["api.local:80=http1", "other.local:80=http1"])
+    event, answers, unused = judge(found=ill, upstreams=stand_ins, event={}).advice
+    assert (
+        event.startswith("It was invoked with {}.")
+        and "--event @event.json" in event
+        and "answers=FILE" in answers
+        and unused.startswith("The stand-in other.local:80 was not used")
+    )
+    assert judge(found=ill, event={"text": "word " * 100}).advice[0].startswith('It was invoked with {"text": "word word')
+    assert len(judge(found=ill, event={"text": "word " * 100}).advice[0]) < 200
+    assert judge(found=healthy(REDIS, failures=1, error="KeyError: 'id'", when="sometimes")).advice == ()
+    assert judge(found=healthy("api.local:80"), upstreams=parse(["api.local:80=http1"])).advice == ()
 
 
 def test_a_stand_in_that_is_not_used() -> None:

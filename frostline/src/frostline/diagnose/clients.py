@@ -152,11 +152,13 @@ CLIENTS: tuple[Client, ...] = (
         "node",
         "grpc",
         r"@grpc/grpc-js|\b\d+ (?:DEADLINE_EXCEEDED|UNAVAILABLE|CANCELLED): ",
-        covers=("node:http",),
+        covers=("node:http", "node:http2"),
         common=True,
         packages="@grpc/grpc-js",
     ),
-    _client("aws-sdk-js", "node", "http", r"@aws-sdk/|@smithy/|aws-sdk/lib", covers=("node:http",), packages="@aws-sdk aws-sdk"),
+    _client(
+        "aws-sdk-js", "node", "http", r"@aws-sdk/|@smithy/|aws-sdk/lib", covers=("node:http", "node:http2"), packages="@aws-sdk aws-sdk"
+    ),
     _client("axios", "node", "http", r"\baxios\b|AxiosError", covers=("node:http",), common=True, packages="axios"),
     _client(
         "undici",
@@ -193,6 +195,7 @@ CLIENTS: tuple[Client, ...] = (
     _client(
         "node:http", "node", "http", r"socket hang up|_http_client|node:https?\b", common=True, packages="http https node:http node:https"
     ),
+    _client("node:http2", "node", "http", r"ERR_HTTP2_|NGHTTP2_|node:http2\b", packages="http2 node:http2"),
     # Go. Its errors carry no stack, and name the operation: `Post "http://...": read tcp ...: connection reset by peer`.
     _client("grpc-go", "go", "grpc", r"rpc error: code = ", covers=("net/http",), common=True, packages="google.golang.org/grpc"),
     _client(
@@ -204,14 +207,15 @@ CLIENTS: tuple[Client, ...] = (
         common=True,
         packages="github.com/redis/go-redis github.com/go-redis/redis",
     ),
+    _client("pgx", "go", "sql", r"pgconn|pgxpool", covers=("database/sql", "net/http"), packages="github.com/jackc/pgx"),
     _client(
         "database/sql",
         "go",
         "sql",
-        r"\bpq: |pgconn|driver: bad connection|mysql: ",
+        r"\bpq: |driver: bad connection|mysql: ",
         covers=("net/http",),
         common=True,
-        packages="github.com/lib/pq github.com/jackc/pgx github.com/go-sql-driver/mysql",
+        packages="github.com/lib/pq github.com/go-sql-driver/mysql",
     ),
     _client(
         "mongo-driver",

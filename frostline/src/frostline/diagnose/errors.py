@@ -21,6 +21,7 @@ _PRECISE: tuple[tuple[Trouble, re.Pattern[str]], ...] = (
             r"|socket hang up|[Ss]erver disconnected|ServerDisconnectedError|Connection aborted|UND_ERR_SOCKET|other side closed|: EOF\b|unexpected EOF"
             r"|[Cc]onnection closed by server|server closed the connection|Connection terminated unexpectedly|SocketClosedUnexpectedly|\[Errno (?:32|104)\]"
             r"|server closed idle connection|use of closed network connection|closed by the remote host|PROTOCOL_CONNECTION_LOST"
+            r"|Can ?not write (?:request body|to closing transport)"
             r"|MaxRetriesPerRequestError|Lost connection to \w+ server|server has gone away|driver: bad connection"
         ),
     ),
@@ -32,6 +33,8 @@ _PRECISE: tuple[tuple[Trouble, re.Pattern[str]], ...] = (
         ),
     ),
 )
+
+_DEADLINE = re.compile(r"\b(?:DEADLINE_EXCEEDED|DeadlineExceeded)\b")
 
 _BROAD = re.compile(
     r"reset|closed|broken|hang up|hung up|disconnect|\bEOF\b|ECONN|EPIPE|ETIMEDOUT|aborted|terminated|unavailable|time(?:d)? ?-?out|deadline|refused|socket"
@@ -48,3 +51,8 @@ def trouble(text: str) -> Trouble | None:
 def about_the_network(text: str) -> bool:
     """An error that could be about the network; what speaks of `TypeError: x is undefined` could not."""
     return trouble(text) is not None or _BROAD.search(text) is not None
+
+
+def ran_out_of_time(text: str) -> bool:
+    """It certainly speaks of a time limit: a client's, a gRPC deadline, or Lambda's own."""
+    return trouble(text) == "waited" or _DEADLINE.search(text) is not None

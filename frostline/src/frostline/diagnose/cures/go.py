@@ -1,18 +1,28 @@
 """Cures for Go's clients.
 
-Sources: the documentation and code of net/http and database/sql (Go 1.26), grpc-go 1.85 and go-redis 9, read in 2026; net/http and
+Sources: the documentation and code of net/http and database/sql (Go 1.26), grpc-go 1.85, go-redis 9 and pgx 5.12, read in 2026; net/http and
 grpc-go were run.
 """
 
 from __future__ import annotations
 
-from .table import Table
+from .table import RETRY_POLICY, Table
 
 _ONLY_IF_SAFE = "Sends the request again on a new connection: only for requests that may be carried out twice."
 
 _NEW_CHANNEL = (
     "if time.Since(last.Round(0)) > {age_go} {{ conn.Close(); conn, err = grpc.NewClient(...) }}",
-    "Before a call, where `last` is when the last one ended: an old connection is not used at all. Round(0) is the wall clock, which goes on while frozen.",
+    "Before a call; `last` is when the last one ended, Round(0) the wall clock. `WithIdleTimeout` is no cure: its timer often comes second after a freeze.",
+)
+
+_PGX_LIFETIME = (
+    "config.MaxConnLifetime = {age_go}; through database/sql: db.SetConnMaxLifetime({age_go})",
+    "Looked at whenever a connection is taken from the pool (pgx 5.10 and later), so it holds after a freeze, too.",
+)
+
+_SQL_LIFETIME = (
+    "db.SetConnMaxLifetime({age_go})",
+    "Looked at whenever a connection is taken from the pool. `SetConnMaxIdleTime` is no cure: a goroutine looks at it, and is late after a freeze.",
 )
 
 STALE: Table = {
@@ -29,14 +39,7 @@ STALE: Table = {
     ),
     "grpc-go": (
         _NEW_CHANNEL,
-        (
-            "grpc.WithDefaultServiceConfig(...) with a retryPolicy for UNAVAILABLE",
-            _ONLY_IF_SAFE,
-        ),
-        (
-            "grpc.WithIdleTimeout({age_go})",
-            "Drops the connection of a channel without calls after this time (the default is 30 min); its timer fires at the thaw, and often comes second.",
-        ),
+        (f"grpc.WithDefaultServiceConfig(`{RETRY_POLICY}`)", _ONLY_IF_SAFE),
     ),
     "go-redis": (
         (
@@ -44,10 +47,14 @@ STALE: Table = {
             "Shorter than the server's limit (the default is 30 min). Time spent frozen counts.",
         ),
     ),
-    "database/sql": (
-        ("db.SetConnMaxLifetime({age_go})", "Looked at whenever a connection is taken from the pool, so it holds after a freeze, too."),
-        ("db.SetConnMaxIdleTime({age_go})", "Shorter than the server's limit; a goroutine closes them, and it is late after a freeze."),
+    "pgx": (
+        (
+            "pool, err := pgxpool.New(ctx, url)",
+            "Instead of one connection: the pool pings what was idle for a second before it hands it out.",
+        ),
+        _PGX_LIFETIME,
     ),
+    "database/sql": (_SQL_LIFETIME,),
     "mongo-driver": (("options.Client().SetMaxConnIdleTime({age_go})", "Shorter than the server's limit. Time spent frozen counts."),),
 }
 
@@ -76,10 +83,6 @@ BLACK_HOLE: Table = {
     ),
     "grpc-go": (
         _NEW_CHANNEL,
-        (
-            "grpc.WithIdleTimeout({age_go})",
-            "Drops the connection of a channel without calls after this time; its timer fires at the thaw, and often comes second.",
-        ),
         ("ctx, cancel := context.WithTimeout(ctx, 2*time.Second)", f"Without a deadline a call waits for ever. {_NEW_ONE}"),
     ),
     "go-redis": (
@@ -88,8 +91,15 @@ BLACK_HOLE: Table = {
             f"{_UNUSED} Three seconds is the default for an answer, and then the command is sent again.",
         ),
     ),
+    "pgx": (
+        (
+            "config, err := pgxpool.ParseConfig(url); config.PingTimeout = time.Second",
+            "The pool pings what was idle for a second before it hands it out; without this limit the ping takes all the time that the query has.",
+        ),
+        _PGX_LIFETIME,
+    ),
     "database/sql": (
-        ("db.SetConnMaxLifetime({age_go})", "Looked at whenever a connection is taken from the pool, so it holds after a freeze, too."),
+        _SQL_LIFETIME,
         ("db.QueryContext(ctx, ...)", f"With a deadline in the context: there is no limit by default. {_NEW_ONE}"),
     ),
     "mongo-driver": (
@@ -108,6 +118,7 @@ REUSE: Table = {
     ),
     "grpc-go": (("var conn, _ = grpc.NewClient(...)", "At package level: a channel is made to be shared."),),
     "go-redis": (("var client = redis.NewClient(...)", "At package level."),),
+    "pgx": (("var pool, _ = pgxpool.New(...)", "At package level."),),
     "database/sql": (("var db, _ = sql.Open(...)", "At package level; a DB is a pool. `SetMaxIdleConns(0)` turns it off."),),
     "mongo-driver": (("mongo.Connect(...)", "In `init` or `main`, not in the handler."),),
 }
@@ -120,6 +131,7 @@ CROWD: Table = {
         ),
     ),
     "go-redis": (("redis.Options{{PoolSize: 10}}", "The default is ten for each CPU."),),
+    "pgx": (("config.MaxConns = 4", "The default is four, or one for each CPU where there are more."),),
     "database/sql": (("db.SetMaxOpenConns(4)", "Zero is no limit."),),
     "mongo-driver": (("options.Client().SetMaxPoolSize(5)", "The default is 100."),),
 }

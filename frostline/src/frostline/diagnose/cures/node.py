@@ -6,9 +6,19 @@ node-redis 5, pg 8).
 
 from __future__ import annotations
 
-from .table import Table
+from .table import RETRY_POLICY, Table
 
 _ONLY_IF_SAFE = "Sends the request again on a new connection: only for requests that may be carried out twice."
+
+_AXIOS_AGENTS = (
+    "const kept = {{ keepAlive: true, timeout: {age_ms} }}; "
+    "axios.create({{ httpAgent: new http.Agent(kept), httpsAgent: new https.Agent(kept) }})"
+)
+
+_NEW_SESSION = (
+    "if (Date.now() - last > {age_ms}) {{ session.destroy(); session = http2.connect(url) }}",
+    "Before a request, where `last` is when the last one ended: an old session is not used at all.",
+)
 
 STALE: Table = {
     "node:http": (
@@ -18,20 +28,21 @@ STALE: Table = {
         ),
         ("new http.Agent({{ keepAlive: false }})", "Nothing is left open for the freeze; every request pays for a connection."),
     ),
+    "node:http2": (_NEW_SESSION,),
     "axios": (
         (
-            "axios.create({{ httpsAgent: new https.Agent({{ keepAlive: true, timeout: {age_ms} }}) }})",
+            _AXIOS_AGENTS,
             "A free socket is closed after this time; the timer fires at the thaw.",
         ),
         (
-            "axios.create({{ httpsAgent: new https.Agent({{ keepAlive: false }}) }})",
+            "axios.create({{ httpAgent: new http.Agent({{ keepAlive: false }}), httpsAgent: new https.Agent({{ keepAlive: false }}) }})",
             "Nothing is left open for the freeze; every request pays for a connection.",
         ),
     ),
     "undici": (
         (
-            "setGlobalDispatcher(new Agent({{ keepAliveTimeout: {age_ms}, keepAliveMaxTimeout: {age_ms} }}))",
-            "Shorter than the server's limit (the default is 4 s). The second one limits what the server may ask for.",
+            "new Agent({{ keepAliveTimeout: {age_ms}, keepAliveMaxTimeout: {age_ms} }})",
+            "Shorter than the server's limit (the default is 4 s). Pool and Client have these options, too; for fetch, setGlobalDispatcher(agent).",
         ),
         ("new Agent({{ pipelining: 0 }})", "No connection is reused; every request pays for one."),
     ),
@@ -46,10 +57,7 @@ STALE: Table = {
             "'grpc.client_idle_timeout_ms': {age_ms}",
             "Drops a connection without calls after this time (1 s at least). Its timer fires at the thaw, before the next call.",
         ),
-        (
-            "'grpc.service_config' with a retryPolicy for UNAVAILABLE",
-            _ONLY_IF_SAFE,
-        ),
+        (f"'grpc.service_config': '{RETRY_POLICY}'", _ONLY_IF_SAFE),
     ),
     "ioredis": (
         (
@@ -59,18 +67,14 @@ STALE: Table = {
     ),
     "node-redis": (
         (
-            "createClient({{ socket: {{ reconnectStrategy: (n) => Math.min(n * 50, 500) }} }})",
-            "Connects anew; a command that was under way fails: send it again if it may be carried out twice.",
+            "createClient({{ socket: {{ socketTimeout: 2000, reconnectStrategy: (n) => Math.min(n * 50, 500) }} }})",
+            "Drops a connection that was silent for so long, at the thaw too, and connects anew. A command that was under way fails.",
         ),
     ),
     "pg": (
         (
             "const client = await pool.connect(); ... client.release(true)",
-            "Closes the connection at the end of the invocation: nothing is left open for the freeze.",
-        ),
-        (
-            "new Pool({{ max: 1, idleTimeoutMillis: {age_ms} }})",
-            "Shorter than the server's limit; its timer fires at the thaw, and may come second.",
+            "Closes the connection at the end of the invocation. `idleTimeoutMillis` is no cure: its timer may come second after a freeze.",
         ),
     ),
     "mongodb": (("new MongoClient(uri, {{ maxIdleTimeMS: {age_ms} }})", "Shorter than the server's limit. Time spent frozen counts."),),
@@ -84,6 +88,7 @@ KEEPALIVE: Table = {
             "No PING can be under way when the environment freezes. A dead connection is then noticed by a call's deadline only: give each call one.",
         ),
     ),
+    "node:http2": (("no session.ping() from a timer", "Ping at the start of an invocation instead, if a dead session has to be noticed."),),
     "ws": (
         (
             "no ping timer that runs between invocations",
@@ -102,9 +107,13 @@ BLACK_HOLE: Table = {
         ),
         ("http.request(url, {{ signal: AbortSignal.timeout(5000) }})", f"There is no limit by default. {_NEW_ONE}"),
     ),
+    "node:http2": (
+        _NEW_SESSION,
+        ("stream.setTimeout(2000, () => stream.close(http2.constants.NGHTTP2_CANCEL))", f"There is no limit by default. {_NEW_ONE}"),
+    ),
     "axios": (
         (
-            "axios.create({{ httpsAgent: new https.Agent({{ keepAlive: true, timeout: {age_ms} }}) }})",
+            _AXIOS_AGENTS,
             "A free socket is closed after this time: an old one is not used at all. Its timer fires at the thaw.",
         ),
         (
@@ -114,8 +123,8 @@ BLACK_HOLE: Table = {
     ),
     "undici": (
         (
-            "setGlobalDispatcher(new Agent({{ keepAliveTimeout: {age_ms}, keepAliveMaxTimeout: {age_ms} }}))",
-            "An old connection is not used at all (the default is 4 s). The second one limits what the server may ask for.",
+            "new Agent({{ keepAliveTimeout: {age_ms}, keepAliveMaxTimeout: {age_ms} }})",
+            "An old connection is not used at all (the default is 4 s). Pool and Client have these options, too; for fetch, setGlobalDispatcher(agent).",
         ),
         ("fetch(url, {{ signal: AbortSignal.timeout(5000) }})", f"The default is 300 s for the head, and 300 s for the body. {_NEW_ONE}"),
     ),
@@ -131,8 +140,8 @@ BLACK_HOLE: Table = {
     ),
     "ioredis": (
         (
-            "new Redis({{ commandTimeout: 2000, socketTimeout: 2000 }})",
-            "There is no limit by default; the second one also drops the connection.",
+            "new Redis({{ socketTimeout: 1000 }})",
+            "There is no limit by default. Drops a connection without an answer; its commands are sent again, those too that may have been carried out.",
         ),
     ),
     "node-redis": (
@@ -141,7 +150,7 @@ BLACK_HOLE: Table = {
     "pg": (
         (
             "const client = await pool.connect(); ... client.release(true)",
-            "Closes the connection at the end of the invocation: nothing is left open for the freeze.",
+            "Closes the connection at the end of the invocation. `idleTimeoutMillis` is no cure: its timer may come second after a freeze.",
         ),
         ("new Pool({{ query_timeout: 5000, connectionTimeoutMillis: 3000 }})", f"There is no limit by default. {_NEW_ONE}"),
     ),
@@ -159,6 +168,7 @@ REUSE: Table = {
             "Outside of the handler; before Node 19 the global agent does not keep connections.",
         ),
     ),
+    "node:http2": (("const session = http2.connect(url)", "Outside of the handler, and without `close()` in it."),),
     "axios": (("const client = axios.create({{ httpsAgent: new https.Agent({{ keepAlive: true }}) }})", "Outside of the handler."),),
     "undici": (
         (

@@ -6,11 +6,11 @@ grpcio 1.85, redis-py 8.1, psycopg_pool 3.3, SQLAlchemy 2.1, asyncpg 0.32, pymon
 
 from __future__ import annotations
 
-from .table import Table
+from .table import RETRY_POLICY, Table
 
 _SAFE = (
-    "thawsafe.install()",
-    "Judges pooled connections when they are used first after a freeze, before anything is written; costs nothing when nothing was frozen.",
+    "import thawsafe; thawsafe.install()",
+    "Before clients are made (pip install thawsafe). Judges pooled connections when they are used first after a freeze, before anything is written.",
 )
 _ONLY_IF_SAFE = "Sends the request again on a new connection: only for requests that may be carried out twice."
 
@@ -18,7 +18,7 @@ STALE: Table = {
     "requests": (
         _SAFE,
         (
-            "session.mount('https://', HTTPAdapter(max_retries=Retry(total=1, allowed_methods=None)))",
+            "adapter = HTTPAdapter(max_retries=Retry(total=1, allowed_methods=None)); session.mount('https://', adapter); session.mount('http://', adapter)",
             f"requests keeps idle connections without a limit and does not retry by itself. {_ONLY_IF_SAFE}",
         ),
         (
@@ -58,11 +58,8 @@ STALE: Table = {
         _SAFE,
     ),
     "grpcio": (
-        (
-            'options=[("grpc.service_config", ...)] with a retryPolicy for UNAVAILABLE',
-            _ONLY_IF_SAFE,
-        ),
         _SAFE,
+        (f"options=[(\"grpc.service_config\", '{RETRY_POLICY}')]", _ONLY_IF_SAFE),
     ),
     "redis-py": (
         (
@@ -80,8 +77,8 @@ STALE: Table = {
     ),
     "psycopg": (
         (
-            "connection.close()",
-            "At the end of each invocation; or a `psycopg_pool.ConnectionPool` with `check=`, which looks before it hands a connection out.",
+            "with psycopg.connect(...) as connection: ...",
+            "In each invocation; or a `psycopg_pool.ConnectionPool` with `check=ConnectionPool.check_connection`, which looks before it hands one out.",
         ),
     ),
     "SQLAlchemy": (
@@ -90,11 +87,11 @@ STALE: Table = {
         _SAFE,
     ),
     "asyncpg": (
-        (
-            "create_pool(..., max_inactive_connection_lifetime={age_s})",
-            "Shorter than the server's limit; its timer is late after a freeze, and may come second.",
-        ),
         _SAFE,
+        (
+            "await pool.expire_connections()",
+            "At the start of each invocation: nothing older is used. `max_inactive_connection_lifetime` is no cure: its timer comes second after a freeze.",
+        ),
     ),
     "pymongo": (("MongoClient(maxIdleTimeMS={age_ms})", "Shorter than the server's limit. Time spent frozen counts."), _SAFE),
     "websockets": (("async for websocket in connect(...): ...", "Connects anew when the connection is over."),),
@@ -141,14 +138,16 @@ BLACK_HOLE: Table = {
         ("connection.close()", "At the end of each invocation: it never looks how old its connection is. Or use a client with a pool."),
         ("HTTPSConnection(host, timeout=5)", f"It waits for ever by default. {_NEW_ONE}"),
     ),
-    "botocore": (_SAFE, ("Config(connect_timeout=3, read_timeout=5)", "The default is 60 s for each; then the request is sent again.")),
+    "botocore": (
+        _SAFE,
+        (
+            "Config(connect_timeout=1, read_timeout=2)",
+            "The default is 60 s for each; then the request is sent again, so both together have to fit into the function's own time limit.",
+        ),
+    ),
     "grpcio": (
         _SAFE,
         ("stub.Method(request, timeout=2)", f"Without a timeout a call waits for ever. {_NEW_ONE}"),
-        (
-            '("grpc.client_idle_timeout_ms", {age_ms})',
-            "Drops connections that were idle; its timer is late after a freeze, and may come second.",
-        ),
     ),
     "redis-py": (
         ("Redis(socket_timeout=2, socket_connect_timeout=2)", "Five seconds is the default, and then the command is sent again."),
@@ -156,8 +155,8 @@ BLACK_HOLE: Table = {
     ),
     "psycopg": (
         (
-            "connection.close()",
-            "At the end of each invocation; or a `psycopg_pool.ConnectionPool` with `check=` and `tcp_user_timeout`, which looks before it hands one out.",
+            "with psycopg.connect(...) as connection: ...",
+            "In each invocation; or a `psycopg_pool.ConnectionPool` with `check=` and `tcp_user_timeout`, which looks before it hands one out.",
         ),
         (
             "connect(..., options='-c statement_timeout=5000', tcp_user_timeout=3000)",
@@ -179,7 +178,11 @@ BLACK_HOLE: Table = {
         ("create_engine(..., pool_recycle=200)", "An old connection is not used at all. Time spent frozen counts."),
         _SAFE,
     ),
-    "asyncpg": (_SAFE, ("create_pool(..., command_timeout=5)", f"Without it a query waits for ever. {_NEW_ONE}")),
+    "asyncpg": (
+        _SAFE,
+        ("await pool.expire_connections()", "At the start of each invocation: nothing older is used."),
+        ("create_pool(..., command_timeout=5)", f"Without it a query waits for ever. {_NEW_ONE}"),
+    ),
     "pymongo": (
         ("MongoClient(maxIdleTimeMS={age_ms})", "An old connection is not used at all. Time spent frozen counts."),
         ("MongoClient(timeoutMS=5000)", f"One limit for the whole operation. {_NEW_ONE}"),

@@ -3,12 +3,13 @@
 **Claim.** Something on the path of a connection forgot it while the environment was frozen, and drops what is sent now, or the peer is
 gone without a word. Request B wrote on it, and waited: for its own time limit, or for Lambda's.
 
-**Proof.** The story says that the connection carries nothing any more (fate `blackhole`, or a middlebox that falls silent), or nothing
-came on it ever again and not even what was sent was acknowledged, so that the router sent it again; its first write after the thaw was
-answered by nothing; and the function waited for it. A silent answer alone proves no wait: a client that closes an old connection gets
-none for its own FIN, either. So B failed with a client's words for a time limit or a dead connection, or with an error about the network
-after a second without another attempt; or B went well, and opened another connection to the destination only after a second or more,
-later than any other invocation first used it.
+**Proof.** The story says that the connection carries nothing any more (fate `blackhole`, or a middlebox that falls silent), or nothing came
+on it ever again and not even what was sent was acknowledged, so that the router sent it again; its first write after the thaw was answered
+by nothing; and the function waited for it. A silent answer alone proves no wait: a client that closes an old connection gets none for its
+own FIN, either; where the router saw that it was no more than that, there is no finding. So B failed with a client's words for a time limit
+or a dead connection, or with an error about the network after a second without another attempt; or B went well, and opened another
+connection to the destination only after a second or more, later than any other invocation first used it. A later request that failed of
+waiting belongs to it, too, where there was no other connection to the destination yet.
 
 **Thresholds.** One second is what the router waits before it says that nothing came. Clients that close an old connection open the next
 one within milliseconds.
@@ -20,6 +21,7 @@ import math
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...core.events import FirstWriteAnswered
 from ...story.timeline import Connection, EnvironmentLife, Freeze, Invocation
@@ -34,7 +36,7 @@ NAME = "black-hole"
 PATIENCE_S = 1.0
 
 LOOK_S = 0.5
-"""The router cannot see a write into a black hole; it looks every half second whether one was dropped."""
+"""Where the router cannot see a write into a black hole, it looks every half second whether one was dropped."""
 
 
 class _Case(Struct, frozen=True):
@@ -50,6 +52,8 @@ class _Case(Struct, frozen=True):
     """The connection that was opened then."""
     heard: str
     failed: bool
+    first: str | None = None
+    """The request that wrote first, for one that came later."""
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -60,6 +64,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
             for answer in connection.first_writes:
                 if answer.answer == "nothing" and (case := _case(evidence, life, connection, answer, first_uses)) is not None:
                     yield _finding(evidence, case)
+                    yield from (_finding(evidence, later) for later in _later(evidence, case))
                     break
 
 
@@ -68,9 +73,10 @@ def _case(
 ) -> _Case | None:
     freeze = thaw_before(life, answer.at - (answer.after_s or 0.0))
     victim = evidence.at(life, answer.at, answer.request_id)
-    if freeze is None or victim is None:
+    if freeze is None or victim is None or answer.sent == 0:
         return None
-    wrote = answer.at - answer.after_s if answer.after_s is not None else max(answer.at - LOOK_S, freeze.end)
+    looked_s = 0.0 if answer.sent is not None else LOOK_S
+    wrote = answer.at - answer.after_s if answer.after_s is not None else max(answer.at - looked_s, freeze.end)
     last = last_byte(connection, wrote)
     if last > freeze.end or not _silent(connection, wrote):
         return None
@@ -89,6 +95,23 @@ def _case(
     if not heard and not retried:
         return None
     return _Case(life, connection, freeze, last, wrote, victim, until, instead, heard, failed=bool(heard))
+
+
+def _later(evidence: Evidence, case: _Case) -> Iterator[_Case]:
+    """Requests after it that had no other connection either, and failed of waiting."""
+    life, name = case.life, case.connection.name
+    for victim in life.invocations[life.invocations.index(case.victim) + 1 :]:
+        begin = victim.started or case.wrote
+        end = victim.responded or victim.finished or evidence.timeline.end
+        others = (one for one in evidence.alive(life, begin) if one is not case.connection and one.name == name)
+        if next(others, None) is not None or evidence.next_opened(life, name, case.wrote, end) is not None:
+            return
+        error, freeze = evidence.error(victim), thaw_before(life, begin)
+        if victim.failed and trouble(error) in ("waited", "grpc"):
+            freeze = freeze if freeze is not None else case.freeze
+            yield replace(
+                case, freeze=freeze, wrote=begin, victim=victim, until=end, heard=error, failed=True, first=case.victim.request_id
+            )
 
 
 def _silent(connection: Connection, since: float) -> bool:
@@ -134,9 +157,10 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
     before = evidence.known(case.freeze.before)
     why = _why(connection)
     left = f"{capital(request(user))} left" if user is not None else "The init left"
+    did = f"wrote on it after {duration(case.wrote - case.last)}" if case.first is None else "had no other to it"
     claim = (
-        f"{left} connection {number} to {name} open. {why} {capital(request(victim.request_id))} wrote on it after "
-        f"{duration(case.wrote - case.last)} and waited {duration(waited)} for an answer that cannot come."
+        f"{left} connection {number} to {name} open. {why} {capital(request(victim.request_id))} {did} and waited {duration(waited)} "
+        "for an answer that cannot come."
     )
     if victim.failed:
         claim += f" The invocation failed: {quote(case.heard)}."
@@ -150,7 +174,9 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
         Proof(at=case.freeze.end, text=f"{why} Thawed for {request(victim.request_id)}.", request_id=victim.request_id),
         Proof(
             at=case.wrote,
-            text=f"First write on connection {number}: nothing came.",
+            text=f"First write on connection {number}: nothing came."
+            if case.first is None
+            else f"Nothing has come on connection {number} since {request(case.first)} wrote on it, and no other to {name} was opened.",
             request_id=victim.request_id,
             connection=number,
         ),
@@ -171,7 +197,7 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
         connection=number,
         destination=name,
         proof=tuple(sorted(proof, key=lambda one: one.at)),
-        cures=remedy(evidence, life, "black_hole", connection, text=evidence.words(victim), limit_s=_limit(connection)),
+        cures=remedy(evidence, life, "black_hole", connection, text=evidence.words(victim), limit_s=_limit(evidence, connection)),
     )
 
 
@@ -183,5 +209,10 @@ def _why(connection: Connection) -> str:
     return f"Nothing came on it since the freeze, and what was sent was sent again, {times(_sent_again(connection), 'time')}."
 
 
-def _limit(connection: Connection) -> float | None:
-    return connection.expired.idle_s if connection.expired is not None else None
+def _limit(evidence: Evidence, connection: Connection) -> float | None:
+    """The middlebox's idle limit, and the server's where that is shorter: an age below both is a cure for both."""
+    seen = evidence.idle_limit(connection.name)
+    limits = [seen[0]] if seen is not None else []
+    if connection.expired is not None:
+        limits.append(connection.expired.idle_s)
+    return min(limits, default=None)

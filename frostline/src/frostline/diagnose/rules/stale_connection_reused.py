@@ -7,7 +7,8 @@ fate), how long the connection had been idle, and the server's own idle limit wh
 **Proof.** The story has the connection's end, or the RST that the first write got at once; a freeze between the last byte and that write;
 and that the function *wrote*. An RST alone proves no write: a client that closes an old connection gets the same for its own FIN. So one
 of these has to be there, too: B failed of something that can be about the network, and opened no other connection to the destination; B's
-error, response or log has words that clients use for a connection that is over; or the router passed on more than 64 bytes.
+error, response or log has words that clients use for a connection that is over; or the router saw a request: more than 64 bytes, or a Redis
+command. Where B went well on another connection, it paid with a retry.
 
 A client can also read the end while it begins to write (Go's Transport, Node's Agent: `EOF`, `socket hang up`), and not a byte is sent.
 Then B's error has to have such words, B opened no connection at all, and no connection to anywhere else was ended since A.
@@ -58,7 +59,7 @@ class _Write(Struct, frozen=True):
     """`RST`, `FIN`; empty where none was seen, or nothing was sent."""
     after_s: float | None = None
     sent: int = 0
-    """Bytes, where the router passed them on."""
+    """Bytes, where the router saw a request."""
 
     @property
     def was_sent(self) -> bool:
@@ -80,6 +81,8 @@ class _Case(Struct, frozen=True):
     heard: str
     """What the function said of it."""
     failed: bool
+    instead: Connection | None
+    """What the client opened then, and went well on."""
 
 
 def find(evidence: Evidence) -> Iterator[Finding]:
@@ -106,7 +109,9 @@ def _case(evidence: Evidence, life: EnvironmentLife, connection: Connection) -> 
     heard = error if failed else _said(evidence, victim, write)
     if death is None or not (failed or heard or write.sent):
         return None
-    return _Case(life, connection, freeze, last, death, write, victim, heard, failed or (heard != "" and heard == victim.response))
+    failed = failed or (heard != "" and heard == victim.response)
+    retried = reopened if not failed and victim.outcome == "succeeded" else None
+    return _Case(life, connection, freeze, last, death, write, victim, heard, failed, retried)
 
 
 def _write(connection: Connection) -> _Write | None:
@@ -116,10 +121,13 @@ def _write(connection: Connection) -> _Write | None:
     since = answer.at - (answer.after_s or 0.0) if answer is not None else ended.at if ended is not None else None
     if since is None or (ended is None and connection.closed and connection.closed[0].at < since):
         return None  # the environment itself had closed it
+    if answer is not None and answer.sent == 0:
+        return None  # it did so then, or its kernel asked whether the peer is there
     sent = next((burst for burst in connection.traffic if burst.at >= since and burst.sent > FAREWELL_BYTES), None)
     if answer is not None:
         told = answer.request_id or (sent.request_id if sent is not None else None)
-        return _Write(since, told, answer.answer.upper(), answer.after_s, sent.sent if sent is not None else 0)
+        refused = answer.sent if answer.sent is not None and not answer.farewell else 0
+        return _Write(since, told, answer.answer.upper(), answer.after_s, sent.sent if sent is not None else refused)
     return _Write(sent.at, sent.request_id, sent=sent.sent) if sent is not None else None
 
 
@@ -184,7 +192,7 @@ def _finding(evidence: Evidence, case: _Case) -> Finding:
     number, name, idle = connection.number, connection.name, max(write.at - case.last, 0.0)
     return Finding(
         rule=NAME,
-        severity="failure" if case.failed else "risk",
+        severity="failure" if case.failed else "risk" if case.instead is None else "cost",
         claim=_claim(case, user, idle, limit),
         function=life.function,
         environment=life.id,
@@ -215,6 +223,9 @@ def _claim(case: _Case, user: str | None, idle: float, limit: tuple[float, int] 
         parts.append(f"The invocation failed: {quote(case.heard)}.")
     elif case.failed:
         parts.append(f"The invocation answered {quote(case.heard)}.")
+    elif case.instead is not None:
+        later = duration(case.instead.opened.at - write.at)
+        parts.append(f"The client tried again on connection {case.instead.number}, {later} later, and the invocation went well.")
     elif victim.outcome == "succeeded":
         parts.append("The invocation went well all the same.")
     return " ".join(parts)
@@ -241,6 +252,9 @@ def _proof(evidence: Evidence, case: _Case, user: str | None) -> Iterator[Proof]
         else f"Connection {number} was the one that {request(victim)} could use. It opened no other, and sent nothing."
     )
     yield Proof(at=write.at, text=text, request_id=victim, connection=number)
+    if (instead := case.instead) is not None:
+        text = f"Connection {instead.number} to {instead.name} is opened instead."
+        yield Proof(at=instead.opened.at, text=text, request_id=victim, connection=instead.number)
     if case.heard:
         said_at = case.victim.responded or case.victim.finished or write.at
         yield Proof(at=said_at, text=f"The function said {quote(case.heard)}.", request_id=victim)

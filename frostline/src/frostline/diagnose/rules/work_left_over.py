@@ -5,7 +5,7 @@ next invocation, at its expense, under its request id, and perhaps long after th
 
 **Proof.** One of: a line that was printed while B ran, and that names A's request id and not B's; a request of A's that was answered only
 while frozen or in B, on a connection where every request before it had been answered, too; a connection that A began to open, and that
-was there only in B.
+was there only in B. A connection in the place of one that ended in or since the last freeze is no sign: clients connect anew by themselves.
 
 **Thresholds.** More than 64 bytes for a request: shorter ones are protocols' own affairs (PING and its answer, WINDOW_UPDATE,
 close_notify). What begins more than a second after A was over, in an environment that an extension keeps awake, was begun by a timer,
@@ -141,6 +141,10 @@ def _opened_late(evidence: Evidence, life: EnvironmentLife, connection: Connecti
     began, opened = connection.opened.at - connection.opened.dialed_s, connection.opened.at
     freeze = life.freeze_before(opened)
     if freeze is None or began >= freeze.begin:
+        return None
+    thawed_from = thaw_before(life, began)
+    since = thawed_from.begin if thawed_from is not None else 0.0
+    if any(one.ended is not None and since <= one.ended <= freeze.begin for one in evidence.to(life, connection.name)):
         return None
     return _late_finding(evidence, life, connection, freeze, began, opened, "The environment begins to connect")
 

@@ -98,9 +98,13 @@ def _when(results: Sequence[Result]) -> str:
         return "always"
     if all(not life[0] and all(life[1:]) for life in lives if len(life) > 1):
         return "whenever it is invoked again in the same environment"
-    if all(not any(life[1:]) for life in lives):
-        return "only in the first invocation of an environment"
+    for place, ordinal in enumerate(_ORDINALS):
+        if all(life == [number == place for number in range(len(life))] and len(life) > place for life in lives):
+            return f"only in the {ordinal} invocation of an environment"
     return "sometimes"
+
+
+_ORDINALS = ("first", "second", "third", "fourth")
 
 
 def _refused(told: Timeline) -> tuple[Refused, ...]:

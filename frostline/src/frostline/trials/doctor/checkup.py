@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from ..trial import Level, Result, Script, Setting, Trial
 from .baseline import Baseline, baseline, failure
 from .plan import GAPS_S, LINGERS_S, LONGEST_WAIT_S, Cell, Plan, plan
 from .scripts import BASELINE_INVOCATIONS, JUDGED, one_second, script_of, several
+from .second_look import WIDTH, doubtful
 from .verdict import Outcome, Verdict, outcome, verdict
 
 BASELINE_ENVIRONMENTS = 3
@@ -43,7 +44,10 @@ REAL_WAIT_S = 61.0
 """The longest gap that is waited for where waiting was asked for, but no gap."""
 
 
-_TRIAL = re.compile(r"\b(?:baseline|clocks|cell-\d+)-\d+\b")
+FIRST, AGAIN = "cell", "again"
+"""Two looks at a cell (`second_look`)."""
+
+_TRIAL = re.compile(r"\b(?:baseline|clocks|(?:cell|again)-\d+)-\d+\b")
 """Names of trials."""
 
 
@@ -140,24 +144,45 @@ class Checkup:
         return plan(found, trials=question.trials, gaps=question.gaps or GAPS_S, warps=not why_not, why_not=why_not, longest_wait_s=longest)
 
     async def _make_trials(self, found: Baseline, made: Plan) -> None:
-        """Those for which somebody has to wait go on beside the others."""
+        turns = [(number, turn) for turn in range(made.trials) for number in range(len(made.cells))]
+        await self._try(found, made, FIRST, turns, width=self._question.width, on_result=self._on_result)
+        again = doubtful([self._outcome(number, cell) for number, cell in enumerate(made.cells)])
+        if again and made.warps:
+            self._note(f"{self.function} ran out of time in {len(again)} of {len(made.cells)} cells. These are tried again by themselves.")
+            turns = [(number, turn) for number, times in again.items() for turn in range(times)]
+            await self._try(found, made, AGAIN, turns, width=WIDTH)
+
+    async def _try(
+        self,
+        found: Baseline,
+        made: Plan,
+        look: str,
+        turns: Sequence[tuple[int, int]],
+        *,
+        width: int,
+        on_result: Callable[[Result], None] = lambda _: None,
+    ) -> None:
+        """Cells' trials, by their number and turn. Those for which somebody has to wait go on beside the others."""
         lingering: list[Trial] = []
         others: list[Trial] = []
-        for turn in range(made.trials):
-            for number, cell in enumerate(made.cells):
-                trial = self._trial(f"{_prefix(number)}{turn}", script_of(cell, found, self._question.event))
-                (lingering if cell.moment == "lingering" else others).append(trial)
+        for number, turn in turns:
+            cell = made.cells[number]
+            trial = self._trial(f"{look}-{number}-{turn}", script_of(cell, found, self._question.event))
+            (lingering if cell.moment == "lingering" else others).append(trial)
         gaps: Gaps = Warped() if made.warps else RealTime()
         setting = self._setting("network", warp=made.warps)
+        slow = msgspec.structs.replace(setting, freeze_delay_s=LINGERS_S * 2)
         async with _Together() as together:
-            if lingering:
-                slow = msgspec.structs.replace(setting, freeze_delay_s=LINGERS_S * 2)
-                together.create_task(self._run("lingering", slow, gaps, self._on_result).carry_out(lingering))
-            together.create_task(self._run("trials", setting, gaps, self._on_result).carry_out(others))
+            for name, chosen, trials in ((f"{look}-lingering", slow, lingering), (look, setting, others)):
+                if trials:
+                    together.create_task(self._run(name, chosen, gaps, on_result, width).carry_out(trials))
 
-    def _run(self, name: str, setting: Setting, gaps: Gaps, on_result: Callable[[Result], None] = lambda _: None) -> Run:
+    def _run(
+        self, name: str, setting: Setting, gaps: Gaps, on_result: Callable[[Result], None] = lambda _: None, width: int | None = None
+    ) -> Run:
         story = self._folder / f"{name}.story.jsonl"
-        run = Run(setting, story, width=self._question.width, gaps=gaps, opener=self._opener, on_result=on_result, note=self._noted)
+        width = width or self._question.width
+        run = Run(setting, story, width=width, gaps=gaps, opener=self._opener, on_result=on_result, note=self._noted)
         self._runs.append(run)
         return run
 
@@ -194,6 +219,7 @@ class Checkup:
             outcomes,
             () if made is None else made.untried,
             upstreams=self._question.upstreams,
+            event=self._question.event,
             invocations=sum(len(result.invocations) for run in self._runs for result in run.results),
             took_s=self._took_s if self._took_s is not None else time.monotonic() - self._began,
             interrupted=interrupted,
@@ -201,20 +227,26 @@ class Checkup:
 
     def _outcome(self, number: int, cell: Cell) -> Outcome:
         assert self.baseline is not None
-        results = [result for _, result in self._results(number)]
+        again, found = self._results(number)
+        results = [result for _, result in found]
         for result in results:
             result.findings = [msgspec.structs.replace(finding, function=self.function) for finding in result.findings]
             result.problem = None if result.problem is None else _TRIAL.sub(self.function, result.problem)
-        return outcome(cell, results, self.baseline, JUDGED)
+        return outcome(cell, results, self.baseline, JUDGED, again=again)
 
-    def _results(self, number: int) -> list[tuple[Run, Result]]:
-        """A cell's, each with the run that it was part of."""
-        return [(run, result) for run in self._runs for result in run.results if result.trial.startswith(_prefix(number))]
+    def _results(self, number: int) -> tuple[bool, list[tuple[Run, Result]]]:
+        """A cell's, each with the run that it was part of, and whether they are the second look's: where that came to its end, it counts."""
+        again = self._of(AGAIN, number)
+        ended = bool(again) and all(result.finished for _, result in again)
+        return ended, again if ended else self._of(FIRST, number)
+
+    def _of(self, look: str, number: int) -> list[tuple[Run, Result]]:
+        return [(run, result) for run in self._runs for result in run.results if result.trial.startswith(f"{look}-{number}-")]
 
     def write_story(self, one: Outcome, into: Path) -> None:
         """Write the story of an outcome's first failed trial. Raises `StoryError` and OSError."""
         assert self.plan is not None
-        results = self._results(self.plan.cells.index(one.cell))
+        _, results = self._results(self.plan.cells.index(one.cell))
         run, failed = next(((run, result) for run, result in results if any(map(failure, result.invocations))), results[0])
         extract(run.story, [failed.trial], into)
 
@@ -227,11 +259,6 @@ class _Together(asyncio.TaskGroup):
             await super().__aexit__(*raised)
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
-
-
-def _prefix(number: int) -> str:
-    """How the names of a cell's trials begin."""
-    return f"cell-{number}-"
 
 
 def _read(story: Path) -> Timeline:

@@ -24,7 +24,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 UNEXPLAINED = "fails-after-freeze"
 """The rule, in SARIF's sense, of a failure that no finding explains."""
 
-_LEVELS = {"failure": "error", "risk": "warning", "cost": "note"}
+_LEVELS = {"failure": "error", "risk": "warning"}
+"""SARIF's and GitHub's. A cost is no alert; it is in the JSON."""
 
 
 def as_json(verdicts: Sequence[Verdict], *, fixed: Sequence[Verdict | None] = (), refused: Mapping[str, str] | None = None) -> str:
@@ -33,7 +34,7 @@ def as_json(verdicts: Sequence[Verdict], *, fixed: Sequence[Verdict | None] = ()
     `fixed`: what the same trials say with thawsafe, where they were made. `refused`: functions that could not be run, and why.
     """
     functions = [_plain(verdict) for verdict in verdicts]
-    for function, after in zip(functions, fixed, strict=False):
+    for function, (_, after) in zip(functions, _paired(verdicts, fixed), strict=True):
         if after is not None:
             function["with_thawsafe"] = _plain(after)
     left_out = [{"function": name, "message": message} for name, message in (refused or {}).items()]
@@ -49,27 +50,37 @@ def _plain(verdict: Verdict) -> dict[str, Any]:
     return made
 
 
-def as_junit(verdicts: Sequence[Verdict]) -> str:
-    """JUnit XML, as CI servers read it: a suite for each function, a test for each cell."""
+def as_junit(verdicts: Sequence[Verdict], *, fixed: Sequence[Verdict | None] = ()) -> str:
+    """JUnit XML, as CI servers read it: a suite for each function, a test for each cell. The same trials with thawsafe are a suite of their own."""
     root = ET.Element("testsuites", name="frostline doctor")
-    for verdict in verdicts:
-        suite = ET.SubElement(
-            root,
-            "testsuite",
-            name=_clean(verdict.function),
-            tests=str(len(verdict.outcomes) + 1),
-            failures=str(sum(one.failed > 0 for one in verdict.outcomes)),
-            errors=str(int(verdict.status == "not_judged")),
-            skipped=str(sum(not one.known for one in verdict.outcomes)),
-            time=f"{verdict.took_s:.3f}",
-        )
-        healthy = ET.SubElement(suite, "testcase", classname=_clean(verdict.function), name="can be judged")
-        if verdict.status == "not_judged":
-            ET.SubElement(healthy, "error", message=_clean(verdict.reason)).text = _clean(verdict.baseline.error or "")
-        for one in verdict.outcomes:
-            _testcase(suite, verdict.function, one)
+    for verdict, after in _paired(verdicts, fixed):
+        _suite(root, verdict, verdict.function)
+        if after is not None:
+            _suite(root, after, f"{verdict.function} with thawsafe")
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _paired(verdicts: Sequence[Verdict], fixed: Sequence[Verdict | None]) -> Iterator[tuple[Verdict, Verdict | None]]:
+    return zip(verdicts, fixed or [None] * len(verdicts), strict=True)
+
+
+def _suite(root: ET.Element, verdict: Verdict, name: str) -> None:
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=_clean(name),
+        tests=str(len(verdict.outcomes) + 1),
+        failures=str(sum(one.failed > 0 for one in verdict.outcomes)),
+        errors=str(int(verdict.status == "not_judged")),
+        skipped=str(sum(not one.known for one in verdict.outcomes)),
+        time=f"{verdict.took_s:.3f}",
+    )
+    healthy = ET.SubElement(suite, "testcase", classname=_clean(name), name="can be judged")
+    if verdict.status == "not_judged":
+        ET.SubElement(healthy, "error", message=_clean(verdict.reason)).text = _clean(verdict.baseline.error or "")
+    for one in verdict.outcomes:
+        _testcase(suite, name, one)
 
 
 def _testcase(suite: ET.Element, function: str, one: Outcome) -> None:
@@ -81,12 +92,12 @@ def _testcase(suite: ET.Element, function: str, one: Outcome) -> None:
         element.text = _clean("\n\n".join(_told(finding) for finding in one.findings[:1]))
 
 
-def as_sarif(verdicts: Sequence[Verdict], *, version: str, places: Sequence[str]) -> str:
+def as_sarif(verdicts: Sequence[Verdict], *, version: str, places: Sequence[str], fixed: Sequence[Verdict | None] = ()) -> str:
     """SARIF 2.1.0: a result for each finding, and for each failure that none explains; a notification for each function that could not be judged.
 
-    `places`: each function's file, relative to the repository's root.
+    `places`: each function's file, relative to the repository's root. `fixed`: as in `as_json`; a finding says whether it is there with thawsafe, too.
     """
-    pairs = list(zip(verdicts, places, strict=True))
+    pairs = list(zip(_paired(verdicts, fixed), places, strict=True))
     used = sorted({finding.rule for verdict in verdicts for finding in verdict.findings})
     used += [UNEXPLAINED] if any(verdict.unexplained for verdict in verdicts) else []
     results = [
@@ -94,16 +105,16 @@ def as_sarif(verdicts: Sequence[Verdict], *, version: str, places: Sequence[str]
             finding.rule,
             used,
             _LEVELS[finding.severity],
-            f"{verdict.function}: {_told(finding)}",
+            f"{verdict.function}: {_told(finding, after)}",
             place,
             f"{verdict.function}/{finding.destination}",
         )
-        for verdict, place in pairs
+        for (verdict, after), place in pairs
         for finding in verdict.findings
     ]
     results += [
         _result(UNEXPLAINED, used, "error", f"{verdict.function}: {unexplained(one)}", place, f"{verdict.function}/{one.cells[0].name}")
-        for verdict, place in pairs
+        for (verdict, _), place in pairs
         for one in verdict.unexplained
     ]
     notes = [
@@ -112,7 +123,7 @@ def as_sarif(verdicts: Sequence[Verdict], *, version: str, places: Sequence[str]
             "message": {"text": f"{verdict.function} could not be judged: {verdict.reason}"},
             "locations": [_location(place)],
         }
-        for verdict, place in pairs
+        for (verdict, _), place in pairs
         if verdict.status == "not_judged"
     ]
     run = {
@@ -151,12 +162,11 @@ def _location(place: str) -> dict[str, Any]:
     return {"physicalLocation": {"artifactLocation": {"uri": quote(place), "uriBaseId": "%SRCROOT%"}, "region": {"startLine": 1}}}
 
 
-def as_annotations(verdicts: Sequence[Verdict], places: Sequence[str]) -> Iterator[str]:
+def as_annotations(verdicts: Sequence[Verdict], places: Sequence[str], *, fixed: Sequence[Verdict | None] = ()) -> Iterator[str]:
     """GitHub's workflow commands ("Workflow commands for GitHub Actions"): one for each finding, for what has none, and for what could not be judged."""
-    for verdict, place in zip(verdicts, places, strict=True):
+    for (verdict, after), place in zip(_paired(verdicts, fixed), places, strict=True):
         for finding in verdict.findings:
-            level = {"failure": "error", "risk": "warning", "cost": "notice"}[finding.severity]
-            yield _command(level, place, f"{verdict.function}: {finding.rule}", _told(finding))
+            yield _command(_LEVELS[finding.severity], place, f"{verdict.function}: {finding.rule}", _told(finding, after))
         for one in verdict.unexplained:
             yield _command("error", place, f"{verdict.function}: fails after a freeze", unexplained(one))
         if verdict.status == "not_judged":
@@ -176,10 +186,13 @@ def _property(text: str) -> str:
     return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _told(finding: Finding) -> str:
-    """A finding as plain text: claim, proof, cure."""
+def _told(finding: Finding, after: Verdict | None = None) -> str:
+    """A finding as plain text: claim, proof, cure, and whether it is found with thawsafe, too, where that was tried."""
     lines = [finding.claim, *(f"- {proof.text}" for proof in finding.proof)]
     lines += [f"Cure ({cure.client}): {cure.setting}. {cure.why}" for cure in finding.cures[:1]]
+    if after is not None:
+        too = any((one.rule, one.destination) == (finding.rule, finding.destination) for one in after.findings)
+        lines.append(f"In the same trials with thawsafe switched on it is {'found, too' if too else 'not found'}.")
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -110,6 +111,45 @@ def mark(one: Outcome) -> Mark:
     if one.failed:
         return Mark("fails" if one.failed == one.trials else f"{one.failed}/{one.trials}", "failed", name)
     return Mark(f"{one.longest_s:.1f}s", "slow", name) if one.slow else Mark("ok", "ok", name)
+
+
+class Compared(Struct, frozen=True, kw_only=True):
+    """A row of two tables of the same trials, in sum."""
+
+    title: str
+    label: str
+    before: Mark
+    after: Mark
+
+
+def compared(before: Verdict, after: Verdict) -> tuple[Compared, ...]:
+    """What failed or was slow before or after, side by side."""
+    rows = [
+        Compared(title=title, label=label, before=_summed(marks), after=_summed(fixed))
+        for title, label, marks, fixed in _pairs(table(before), table(after))
+    ]
+    return tuple(row for row in rows if {row.before.style, row.after.style} & {"failed", "slow"})
+
+
+def _pairs(before: Table, after: Table) -> Iterator[tuple[str, str, Sequence[Mark], Sequence[Mark]]]:
+    fixed = {(group.title, row.label): row.marks for group in after.groups for row in group.rows}
+    for group in before.groups:
+        for row in group.rows:
+            yield group.title, row.label, row.marks, fixed.get((group.title, row.label), ())
+    moments = dict(after.moments)
+    for label, one in before.moments:
+        yield "frozen in a bad moment", label, [one], [moments[label]] if label in moments else []
+
+
+_SUMS: tuple[tuple[Style, str], ...] = (("failed", "fails"), ("slow", "slow"))
+
+
+def _summed(marks: Sequence[Mark]) -> Mark:
+    tried = [one for one in marks if one.style not in ("nothing", "unknown")]
+    for style, word in _SUMS:
+        if count := sum(one.style == style for one in tried):
+            return Mark(word if len(tried) == 1 else f"{word} after {count} of {len(tried)} gaps", style)
+    return Mark("ok", "ok") if tried else Mark("not tried", "unknown")
 
 
 LEGEND: dict[str, str] = {

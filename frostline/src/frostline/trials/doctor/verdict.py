@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Literal
+from textwrap import shorten
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from ...core.upstream import Upstream
+from ...diagnose.errors import ran_out_of_time
 from ...diagnose.finding import Finding
 from ...diagnose.rules import RULES
 from ...diagnose.words import shape
@@ -39,6 +42,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     error: str | None
     """The first failure, in the words of the function's client."""
     findings: tuple[Finding, ...]
+    ran_out_of_time: bool = False
+    """Every failure was a time limit's, the function's or its client's."""
+    again: bool = False
+    """What came of it when it was tried a second time, by itself: a time limit was all that failed at first (`second_look`)."""
     problem: str | None = None
     """Why a trial could not be carried out."""
     clocks_note: str = ""
@@ -67,7 +74,9 @@ class Verdict(Struct, frozen=True, kw_only=True):
     baseline: Baseline
     outcomes: tuple[Outcome, ...]
     findings: tuple[Finding, ...]
-    """Each one once, the gravest first."""
+    """What breaks it, and what it survived by luck: failures and risks, each one once, the gravest first."""
+    costs: tuple[Finding, ...]
+    """What it survives, and pays for with time. It may be meant so: a connection for each invocation is a cure, too."""
     unexplained: tuple[Unexplained, ...]
     """Failures that no finding explains."""
     advice: tuple[str, ...]
@@ -78,7 +87,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     took_s: float
 
 
-def outcome(cell: Cell, results: Sequence[Result], found: Baseline, judged: int) -> Outcome:
+def outcome(cell: Cell, results: Sequence[Result], found: Baseline, judged: int, *, again: bool = False) -> Outcome:
     """What a cell's trials say. `judged`: how many of the last invocations of each trial came after the freeze in question."""
     finished = [result for result in results if result.finished]
     slow_s = max(found.median_s * SLOW_FACTOR, found.median_s + SLOW_S)
@@ -101,6 +110,8 @@ def outcome(cell: Cell, results: Sequence[Result], found: Baseline, judged: int)
         longest_s=longest,
         error=next(iter(errors), None),
         findings=tuple(finding for result in finished for finding in result.findings),
+        ran_out_of_time=bool(errors) and all(map(ran_out_of_time, errors)),
+        again=again,
         problem=next((result.problem for result in results if result.problem is not None), None),
         clocks_note=next((result.clocks_note for result in finished if not result.clocks_moved), ""),
     )
@@ -113,22 +124,25 @@ def verdict(
     untried: Iterable[Untried],
     *,
     upstreams: Sequence[Upstream] = (),
+    event: Any = None,
     invocations: int,
     took_s: float,
     interrupted: bool = False,
 ) -> Verdict:
-    """The verdict. Nothing is claimed of a function that is not healthy to begin with."""
+    """The verdict. Nothing is claimed of a function that is not healthy to begin with. `event`: what it was invoked with."""
     unknown = [one for one in outcomes if not one.known]
     status, reason = _status(found, outcomes, complete=not unknown)
+    said = _findings(outcomes) if found.healthy else ()
     return Verdict(
         function=function,
         status=status,
         reason=reason,
         baseline=found,
         outcomes=tuple(outcomes),
-        findings=_findings(outcomes) if found.healthy else (),
+        findings=tuple(one for one in said if one.severity != "cost"),
+        costs=tuple(one for one in said if one.severity == "cost"),
         unexplained=_unexplained(outcomes) if found.healthy else (),
-        advice=tuple(advice(found, upstreams)),
+        advice=(*([] if found.healthy else _so_that_it_answers(found, upstreams, event)), *advice(found, upstreams)),
         untried=(*untried, *_unmade(outcomes, interrupted=interrupted), *_unreached(found)),
         invocations=invocations,
         took_s=took_s,
@@ -161,10 +175,24 @@ def _status(found: Baseline, outcomes: Sequence[Outcome], *, complete: bool) -> 
         return "not_judged", "too little was tried to say so"
     if not found.destinations and found.refused:
         return "not_judged", "whatever it talks to could not be reached"
-    if not found.destinations:
-        return "survives", "it opened no connection, and answered after every gap"
-    slow = sum(one.slow > 0 for one in outcomes)
-    return "survives", f"it answered after every gap{f', slowly in {slow} of {len(outcomes)} cells' if slow else ''}"
+    parts = ["it answered after every gap" if found.destinations else "it opened no connection, and answered after every gap"]
+    slow, again = sum(one.slow > 0 for one in outcomes), sum(one.again for one in outcomes)
+    if slow:
+        parts.append(f"slowly in {slow} of {len(outcomes)} cells")
+    if again:
+        parts.append(f"in {again} of {len(outcomes)} cells only when tried again by itself")
+    return "survives", ", ".join(parts)
+
+
+def _so_that_it_answers(found: Baseline, upstreams: Sequence[Upstream], event: Any) -> Iterator[str]:
+    """What a function may miss that answers nobody, though it talks to all that it wants to."""
+    if found.when != "always" or found.refused:
+        return
+    yield f"It was invoked with {shorten(json.dumps(event), 80, placeholder=' …')}. If it needs another event, give it one: FUNCTION --event @event.json."
+    used = {one.name for one in found.destinations}
+    for upstream in upstreams:
+        if upstream.name in used and upstream.protocol in ("http1", "http2") and upstream.answers is None:
+            yield f"The stand-in {upstream.name} answers with JSON about the request. If that is not enough, give it answers: answers=FILE."
 
 
 def advice(found: Baseline, upstreams: Sequence[Upstream]) -> Iterator[str]:
