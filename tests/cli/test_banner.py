@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from msgspec import structs
 
 from frostline.cli.banner import banner, level_lines
 from frostline.core.function import Function
+from frostline.core.upstream import parse
 from frostline.project import Deployment, Launch, Project, Refused, Source
 from frostline.sandbox.port import Level
 from frostline.testing.builders import function
@@ -35,9 +37,9 @@ def project(
     )
 
 
-def shown(found: Project, level: Level, *, port: int = 3001, host: str = "127.0.0.1") -> str:
+def shown(found: Project, level: Level, *, port: int = 3001, host: str = "127.0.0.1", upstreams: Sequence[str] = ()) -> str:
     functions = [deployment.function for deployment in found.functions]
-    return click.unstyle(banner(found, functions, level, f"http://{host}:{port}", port=port, default_port=3001))
+    return click.unstyle(banner(found, functions, level, f"http://{host}:{port}", port=port, default_port=3001, upstreams=parse(upstreams)))
 
 
 def test_one_function_on_a_machine_that_allows_everything(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +58,17 @@ def test_one_function_on_a_machine_that_allows_everything(monkeypatch: pytest.Mo
         "\n"
         "Ctrl-C stops everything and leaves nothing behind.\n"
     )
+
+
+def test_servers_in_the_lab_are_listed() -> None:
+    text = shown(project(function("hello")), BEST, upstreams=["orders.local=http1,idle=3", "db.local=host:5432"])
+    assert (
+        "  Function   hello  (python3.12, app.handler, 128 MB, 3 s)\n"
+        "  Upstreams  orders.local:80=http1,idle=3s\n"
+        "             db.local:5432=host:5432\n"
+        "  Project    /srv/app/template.yaml\n"
+    ) in text
+    assert "  Upstream  a:443=grpc,idle=60s\n" in shown(project(function("hello")), BEST, upstreams=["a=grpc"])
 
 
 def test_two_functions_on_a_machine_that_allows_nothing_with_everything_there_is_to_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,6 +134,10 @@ def test_bad_arguments_are_said_before_anything_is_done(cli: Cli, folder: Path, 
     ("content", "said"),
     [
         ("api.example.com:443: http1,tls,idle=20\nredis.local: host:6379\n", ""),
+        ("upstreams:\n  api.example.com:443: {protocol: http1, tls: true, h2: false, idle: 20}\n  redis.local: host:6379\n", ""),
+        ("services: {a: {image: x}}\n", "does not hold upstreams"),
+        ("upstreams:\n", "does not hold upstreams"),
+        ("", "does not hold upstreams"),
         ("- api.example.com\n", "does not hold upstreams. Write one a line"),
         ("api.example.com: 5\n", "does not hold upstreams"),
         ("a: [\n", "cannot be read"),
@@ -147,7 +151,8 @@ def test_stand_ins_of_a_file(cli: Cli, folder: Path, sandboxes: Sandboxes, tmp_p
         assert result.exit_code == 2
         assert said in result.stderr
     else:
-        assert [one.name for one in sandboxes.settings[0].upstreams] == ["api.example.com:443", "redis.local:6379"]
+        api, redis = sandboxes.settings[0].upstreams
+        assert (api.name, api.tls, api.idle_s, redis.name) == ("api.example.com:443", True, 20.0, "redis.local:6379")
         assert "The stand-in redis.local:6379 was not used" in result.stdout
 
 
@@ -186,10 +191,11 @@ def shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, c
     return capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_verdict_fits_the_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     lines = shown(capsys, monkeypatch, columns)
     assert max(map(len, lines)) <= columns
+    assert "…" not in "".join(lines)
     text = "\n".join(lines)
     for part in (
         "orders does not survive a freeze: it failed in 2 of 3 cells",

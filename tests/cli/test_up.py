@@ -105,7 +105,7 @@ def test_it_prints_its_block_serves_and_ends_in_good_order(start: Start, signum:
 def test_json_is_one_object_a_line(start: Start) -> None:
     process = start("--port", "0", "--json")
     first = json.loads(process.line())
-    assert first.keys() == {"endpoint", "port", "functions", "refused", "level", "notes"}
+    assert first.keys() == {"endpoint", "port", "functions", "refused", "upstreams", "level", "notes"}
     assert first["refused"] == []
     assert first["functions"] == ["colours"]
     assert first["endpoint"] == f"http://127.0.0.1:{first['port']}"

@@ -331,7 +331,9 @@ def pool() -> Teller:
     told.serves(e, f, P2, 4.591, 4.5935, thawed=True, failed="errorString: read: connection reset by peer", frozen_at=4.5961)
     told.network(_restored(e, 4.5907, 4.5, fins=1, lost=1))
     told.network(ConnectionLost(e, at=BEGAN + 4.5906, connection=1, fate="lost", ended_at=BEGAN + 3.0871))
-    told.network(FirstWriteAnswered(e, at=BEGAN + 4.5919, connection=1, answer="rst", after_s=0.0003, idle_s=4.5045, request_id=P2))
+    told.network(
+        FirstWriteAnswered(e, at=BEGAN + 4.5919, connection=1, answer="rst", after_s=0.0003, idle_s=4.5045, sent=1874, request_id=P2)
+    )
     told.prints(e, f, 4.5925, 'Post "https://payments.local/charge": read tcp: connection reset by peer', P2)
     told.serves(e, f, P3, 6.2, 6.2154, thawed=True, frozen_at=6.2181)
     told.network(_restored(e, 6.1997, 1.6036))

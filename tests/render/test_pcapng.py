@@ -145,7 +145,18 @@ def test_the_second_incident_in_packets() -> None:
     fin, reset = (one for one in file.packets if one.flags & (FIN | RST))
     assert "this was lost: it was never told" in fin.comments[0] and fin.source[0] == "198.19.64.2"
     assert "answer to the first write after the thaw" in reset.comments[0] and f"request {stories.P2}" in reset.comments[0]
-    assert not [one for one in file.packets if fin.at < one.at < reset.at], "nothing is made up in between"
+    [write] = [one for one in file.packets if fin.at < one.at <= reset.at and one is not reset]
+    assert (write.source, write.payload) == (("198.18.0.1", 40001), 1874), "nothing else is made up in between"
+    assert "which nobody took" in write.comments[0] and f"request {stories.P2}" in write.comments[0]
+
+
+def test_a_write_that_was_not_recorded_is_not_made_up() -> None:
+    timeline = stories.pool().timeline()
+    connection = timeline.connections[1]
+    connection.first_writes = [replace(first, sent=None) for first in connection.first_writes]
+    *_, before, reset = packets(connection, timeline.environments[stories.POOL])
+    assert before.flags & FIN and reset.flags & RST
+    assert "the write itself was not recorded" in reset.comments[0]
 
 
 def test_numbers_add_up_on_every_connection_of_a_crowd() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from frostline.render.head import head, level
-from frostline.render.view import around, choose, choose_lanes, concern, ends, select
+from frostline.render.view import around, choose, choose_lanes, concern, ends, select, spoiled
 from tests.render import stories
 from tests.render.stories import BEGAN
 
@@ -49,6 +51,15 @@ def test_a_lost_connection_ends_for_its_peer_first() -> None:
     near, far = ends(timeline.connections[1], life, timeline.end)
     assert (round(near - BEGAN, 4), round(far - BEGAN, 4)) == (4.5919, 3.0871)
     assert ends(timeline.connections[2], life, timeline.end) == (timeline.end, timeline.end)
+
+
+def test_an_environments_own_end_of_a_lost_connection_is_no_write_that_went_wrong() -> None:
+    timeline = stories.pool().timeline()
+    connection, life = timeline.connections[1], timeline.environments[stories.POOL]
+    assert spoiled(connection)
+    connection.first_writes = [replace(first, sent=0) for first in connection.first_writes]
+    assert spoiled(connection) == []
+    assert round(ends(connection, life, timeline.end)[0] - BEGAN, 4) == 4.5919
 
 
 def test_connections_that_matter_are_chosen_first() -> None:

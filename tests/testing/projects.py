@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-LIMIT_S = 120.0
+LIMIT_S = 300.0
 """Long, for a machine that is busy with other things; nothing here takes so long by itself."""
 
 RUNTIME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -37,7 +37,7 @@ Resources:
 STALE = """
 import http.client, os, sys, time
 
-server = http.client.HTTPConnection("inventory.example.com", timeout=0.4)
+server = http.client.HTTPConnection("inventory.example.com", timeout=2)
 
 
 def handler(event, context):

@@ -63,9 +63,7 @@ def test_a_script_says_the_same(folder: Path) -> None:
 
 def test_the_cure_heals_it_for_every_gap_and_for_coroutines(folder: Path) -> None:
     (folder / "orders/app.py").write_text(block_after("The cure, applied to `orders/app.py`:"))
-    more = [block_after("## Many gaps, many fates"), block_after("## Coroutines")]
-    names = "from frostline.testing import AsyncFrostline, Fate\n"
-    first = (folder / "test_orders.py").read_text()
-    (folder / "test_orders.py").write_text("\n\n".join([first + names, *more]))
-    ran = run_pytest(folder, "--asyncio-mode=auto")
+    for file in ("test_gaps.py", "test_coroutines.py"):
+        (folder / file).write_text(block_after(f"`{file}`:"))
+    ran = run_pytest(folder)
     assert "8 passed" in ran.stdout, ran.stdout

@@ -8,10 +8,11 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.testing.projects import LIMIT_S, UPSTREAM, command, project, run_pytest
+from tests.testing.projects import LIMIT_S, RUNTIME, UPSTREAM, command, project, run_pytest
 
 pytest_plugins = ["pytester"]
 
@@ -71,6 +72,9 @@ def test_asks_for_what_is_not_there(frostline: Frostline) -> None:
 def test_reaches_out(frostline: Frostline) -> None:
     assert frostline.function("template.yaml", "Orders").invoke().ok
 
+def test_is_not_built(frostline: Frostline) -> None:
+    assert frostline.function("unbuilt", handler="app.handler", runtime="RUNTIME").invoke().ok
+
 @pytest.mark.xfail(strict=True)
 def test_is_known_to_fail(frostline: Frostline) -> None:
     assert frostline.function("template.yaml", "Orders").invoke({"sleep": "x"}).ok
@@ -85,8 +89,11 @@ def section(output: str, test: str) -> str:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    folder = project(tmp_path_factory.mktemp("plugin"), tests__test_orders=TESTS)
-    return run_pytest(folder, "tests", "-rA", "--frostline-output", "timelines")
+    folder = project(tmp_path_factory.mktemp("plugin"), tests__test_orders=TESTS.replace("RUNTIME", RUNTIME))
+    (folder / "unbuilt").mkdir()
+    (folder / "unbuilt" / "app.py").write_text("import not_there\n")
+    (folder / "unbuilt" / "requirements.txt").write_text("not-there\n")
+    return run_pytest(folder, "tests", "-rA", "--frostline-output", "timelines", "--junitxml", str(folder / "junit.xml"))
 
 
 def test_each_test_comes_out_as_it_should(ran: subprocess.CompletedProcess[str]) -> None:
@@ -104,6 +111,7 @@ def test_each_test_comes_out_as_it_should(ran: subprocess.CompletedProcess[str])
         "test_under_anyio": "PASSED",
         "test_asks_for_what_is_not_there": "FAILED",
         "test_reaches_out": "FAILED",
+        "test_is_not_built": "FAILED",
         "test_is_known_to_fail": "XFAIL",
     }, ran.stdout
 
@@ -128,6 +136,13 @@ def test_a_failed_test_shows_finding_cure_and_timeline(ran: subprocess.Completed
     assert timeline.with_suffix(".story.jsonl").exists()
 
 
+def test_junit_xml_has_it_too(ran: subprocess.CompletedProcess[str]) -> None:
+    found = ET.parse(Path(ran.args[-1]))
+    (failure,) = found.iterfind(".//testcase[@name='test_does_not_survive']/failure")
+    assert "1. stale-connection-reused (failure)" in (failure.text or "")
+    assert "Timeline: " in (failure.text or "")
+
+
 def test_what_was_asked_wrongly_is_said_at_the_line_that_asked(ran: subprocess.CompletedProcess[str]) -> None:
     told = section(ran.stdout, "test_asks_for_what_is_not_there")
     assert '>       frostline.function("template.yaml", "Order")' in told
@@ -139,6 +154,12 @@ def test_what_is_outside_of_the_lab_is_named(ran: subprocess.CompletedProcess[st
     told = section(ran.stdout, "test_reaches_out")
     assert "inventory.example.com:80 was not reached: it is outside of the lab" in told
     assert "upstreams=[...] puts a server in its place" in told
+
+
+def test_a_function_that_was_not_built_is_told_how(ran: subprocess.CompletedProcess[str]) -> None:
+    told = section(ran.stdout, "test_is_not_built")
+    assert "No module named 'not_there'" in told
+    assert "/unbuilt/requirements.txt lists: not-there. Run `sam build`, or `pip install" in told
 
 
 def test_workers_of_xdist_have_labs_of_their_own(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import click
 
 from .. import __version__
 from ..core.function import Function
+from ..core.upstream import Upstream
 from ..project import Project
 from ..sandbox.port import Level
 
@@ -51,11 +52,22 @@ def notes(project: Project, level: Level) -> list[str]:
     return list(dict.fromkeys([*level.notes, *project.notes, *launches]))
 
 
-def banner(project: Project, functions: Sequence[Function], level: Level, endpoint: str, *, port: int, default_port: int) -> str:
+def banner(
+    project: Project,
+    functions: Sequence[Function],
+    level: Level,
+    endpoint: str,
+    *,
+    port: int,
+    default_port: int,
+    upstreams: Sequence[Upstream] = (),
+) -> str:
     """The whole block."""
     rows: list[tuple[str, list[str]]] = [("Endpoint", [endpoint])]
     described = [f"{f.name}  ({f.runtime}, {f.handler}, {f.memory_mb} MB, {f.timeout_s:g} s)" for f in functions]
     rows.append(("Functions" if len(functions) != 1 else "Function", described or ["none"]))
+    if upstreams:
+        rows.append(("Upstreams" if len(upstreams) != 1 else "Upstream", [upstream.text() for upstream in upstreams]))
     rows.append(("Project", [_shown(project.origin)]))
     rows.append(("Freezes", level_lines(level)[:1]))
     rows.append(("Sandbox", level_lines(level)[1:]))

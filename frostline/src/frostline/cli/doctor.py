@@ -129,6 +129,10 @@ def _doctor(path: str, functions: tuple[str, ...], options: dict[str, Any]) -> i
         )
         for deployment in _chosen(project, functions)
     ]
+    others = {note for deployment in project.functions for note in deployment.launch.notes}
+    for sentence in project.notes:
+        if sentence not in others or any(sentence in question.deployment.launch.notes for question in asked):
+            view.note(sentence)
     refused = () if functions else project.refused
     for one in refused:
         view.note(f"{one.name} is left out: {one.message}")
@@ -159,22 +163,25 @@ def _see(asked: Sequence[Question], folder: Path, view: DoctorView, chosen: _Opt
     """One function after the other, until somebody interrupts."""
     patients: list[_Patient] = []
     for number, question in enumerate(asked):
-        patient = _carry_out(question, folder / str(number), view)
-        if patient is None:  # interrupted before anything was known of it
+        patient = _carry_out(question, folder, str(number), view)
+        if patient is None:
             if not patients:
+                view.note(f"interrupted before anything was known of {question.deployment.function.name}")
                 raise SystemExit(INTERRUPTED)
             break
         patients.append(patient)
         if not chosen.quiet:
             view.verdict(patient.said)
         if chosen.fix and not patient.interrupted:
-            _fix(patient, folder / f"{number}-fixed", view, chosen)
+            _fix(patient, folder, f"{number}-fixed", view, chosen)
         if patient.interrupted:
             break
     return patients
 
 
-def _carry_out(question: Question, folder: Path, view: DoctorView) -> _Patient | None:
+def _carry_out(question: Question, scratch: Path, name: str, view: DoctorView) -> _Patient | None:
+    """None where it was interrupted before anything was known."""
+    folder = scratch / name
     folder.mkdir(parents=True)
     checkup = Checkup(
         question,
@@ -195,24 +202,24 @@ def _carry_out(question: Question, folder: Path, view: DoctorView) -> _Patient |
 
     try:
         with view.running(checkup.function, reach_network=question.reach_network):
-            run(work(), endless=True)
+            run(work(), endless=True, scratch=scratch)
     except StoryError as error:
         raise Failure(str(error)) from error
     said = checkup.verdict(interrupted=interrupted)
     return None if said is None else _Patient(question=question, checkup=checkup, said=said, interrupted=interrupted)
 
 
-def _fix(patient: _Patient, folder: Path, view: DoctorView, chosen: _Options) -> None:
+def _fix(patient: _Patient, scratch: Path, name: str, view: DoctorView, chosen: _Options) -> None:
     from ..trials.doctor.fix import NoFix, with_thawsafe
 
     if patient.said.status != "does_not_survive":
         return
     try:
-        question = with_thawsafe(patient.question, folder / "layer")
+        question = with_thawsafe(patient.question, scratch / f"{name}-layer")
     except NoFix as error:
         view.note(str(error))
         return
-    after = _carry_out(question, folder / "trials", view)
+    after = _carry_out(question, scratch, name, view)
     if after is None:
         patient.interrupted = True
         return
@@ -257,17 +264,17 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def _tell(patients: Sequence[_Patient], refused: Sequence[Refused], project: Project, chosen: _Options) -> None:
     """The verdicts in the forms that were asked for."""
-    said = [patient.said for patient in patients]
+    said, fixed = [patient.said for patient in patients], [patient.fixed for patient in patients]
     places = [_place(project, patient.question.deployment) for patient in patients]
     if chosen.as_json_:
-        click.echo(as_json(said, fixed=[patient.fixed for patient in patients], refused={one.name: one.message for one in refused}))
+        click.echo(as_json(said, fixed=fixed, refused={one.name: one.message for one in refused}))
     if chosen.github:
-        for line in as_annotations(said, places):
+        for line in as_annotations(said, places, fixed=fixed):
             click.echo(line)
     if chosen.junit is not None:
-        _write(chosen.junit, as_junit(said))
+        _write(chosen.junit, as_junit(said, fixed=fixed))
     if chosen.sarif is not None:
-        _write(chosen.sarif, as_sarif(said, version=__version__, places=places))
+        _write(chosen.sarif, as_sarif(said, version=__version__, places=places, fixed=fixed))
 
 
 def _place(project: Project, deployment: Deployment) -> str:
@@ -309,7 +316,7 @@ def _write_pages(patients: Sequence[_Patient], folder: Path, view: DoctorView) -
                     raise Failure(f"the timeline of {one.cell.name} cannot be written to {folder}: {error}") from error
                 _write(folder / f"{name}.html", page(read_view(story)))
                 pages[patient.said.function, one.cell.name] = f"{name}.html"
-    _write(folder / "index.html", index([patient.said for patient in patients], pages))
+    _write(folder / "index.html", index([patient.said for patient in patients], pages, fixed=[patient.fixed for patient in patients]))
     view.wrote("Verdict and timelines", str(folder / "index.html"))
 
 
@@ -346,6 +353,21 @@ def _from_file(file: Path | None) -> list[str]:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise Failure(f"the upstreams in {file} cannot be read: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(server, str) for server in content.values()):
+    servers = content.get("upstreams", content) if isinstance(content, dict) else None
+    written = {name: _server(given) for name, given in servers.items()} if isinstance(servers, dict) else {}
+    if not written or None in written.values():
         raise Failure(f"{file} does not hold upstreams. Write one a line: `api.example.com:443: http1,tls,idle=60`.")
-    return [f"{name}={server}" for name, server in content.items()]
+    return [f"{name}={server}" for name, server in written.items()]
+
+
+def _server(given: object) -> str | None:
+    """`http1,tls,idle=60`, or the same as a mapping: `{protocol: http1, tls: true, idle: 60}`."""
+    match given:
+        case str():
+            return given
+        case {"protocol": str(protocol), **options}:
+            return ",".join(
+                [protocol, *(str(name) if value is True else f"{name}={value}" for name, value in options.items() if value is not False)]
+            )
+        case _:
+            return None

@@ -17,7 +17,7 @@ from ..trials.doctor.baseline import Baseline, Destination
 from ..trials.doctor.checkup import FIRST_INVOCATIONS
 from ..trials.doctor.pages import STATUS
 from ..trials.doctor.plan import Plan
-from ..trials.doctor.table import LEGEND, Group, Mark, Table, table, told
+from ..trials.doctor.table import LEGEND, Group, Mark, Table, compared, table, told
 from ..trials.doctor.verdict import Status, Unexplained, Verdict
 from ..trials.trial import Result
 from .terminal import colours
@@ -32,7 +32,7 @@ _STATUS: dict[Status, str] = {"survives": "bold green", "does_not_survive": "bol
 
 _MARKS = {"ok": "green", "slow": "yellow", "failed": "bold red", "unknown": "dim", "nothing": ""}
 
-_SEVERITIES = {"failure": "red", "risk": "yellow", "cost": "cyan"}
+_SEVERITIES = {"failure": "red", "risk": "yellow"}
 
 
 class DoctorView:
@@ -102,6 +102,7 @@ class DoctorView:
             self._finding(place, finding)
         for one in said.unexplained:
             self._unexplained(one)
+        self._list("What it costs", [f"{one.rule}: {one.claim}" for one in said.costs])
         self._list("Not tried", [f"{one.what}: {one.why}" for one in said.untried])
         self._list("What to do", said.advice)
         self._say()
@@ -112,9 +113,8 @@ class DoctorView:
         made = Grid(box=None, pad_edge=False, padding=(0, 3, 0, 0))
         for heading in ("connection to", "while frozen", "as it is", "with thawsafe"):
             made.add_column(heading, header_style="dim", overflow="fold")
-        for title, label, marks, fixed in _pairs(table(before), table(after)):
-            if any(mark.style in ("failed", "slow") for mark in (*marks, *fixed)):
-                made.add_row(Text(clean(title)), label, _summed(marks), _summed(fixed))
+        for row in compared(before, after):
+            made.add_row(Text(clean(row.title)), row.label, _text(row.before), _text(row.after))
         self._say()
         words = STATUS[after.status], _STATUS[after.status]
         self._say(Text.assemble(("The same trials with thawsafe switched on from outside: ", "bold"), words))
@@ -129,7 +129,9 @@ class DoctorView:
 
     def _table(self, shown: Table) -> None:
         made = Grid(box=None, pad_edge=False, padding=(0, 2, 0, 0), collapse_padding=True)
-        made.add_column("frozen for", header_style="dim", no_wrap=True)
+        made.add_column(
+            "frozen for", header_style="dim"
+        )  # where there is little room its words go on in the next line, and marks are whole
         for gap in shown.gaps:
             made.add_column(gap, header_style="dim", no_wrap=True, justify="right")
         for group in shown.groups:
@@ -234,25 +236,6 @@ def _legend(used: set[str]) -> str:
         "blank": "" in used,
     }
     return "; ".join(f"{sign}: {LEGEND[sign]}" for sign, there in shown.items() if there)
-
-
-def _pairs(before: Table, after: Table) -> Iterator[tuple[str, str, Sequence[Mark], Sequence[Mark]]]:
-    """The rows of two tables of the same trials."""
-    fixed = {(group.title, row.label): row.marks for group in after.groups for row in group.rows}
-    for group in before.groups:
-        for row in group.rows:
-            yield group.title, row.label, row.marks, fixed.get((group.title, row.label), ())
-    moments = dict(after.moments)
-    for label, mark in before.moments:
-        yield "frozen in a bad moment", label, [mark], [moments[label]] if label in moments else []
-
-
-def _summed(marks: Sequence[Mark]) -> Text:
-    tried = [mark for mark in marks if mark.style != "nothing"]
-    for style, word in (("failed", "fails"), ("slow", "slow")):
-        if count := sum(mark.style == style for mark in tried):
-            return Text(word if len(tried) == 1 else f"{word} after {count} of {len(tried)} gaps", style=_MARKS[style])
-    return Text("ok", style="green") if tried else Text("not tried", style="dim")
 
 
 def _console(*, stderr: bool) -> Console:

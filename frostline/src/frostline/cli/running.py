@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
@@ -61,8 +63,10 @@ def opener(chosen: Surroundings) -> OpenSandbox:
     return open_it
 
 
-def run(work: Coroutine[Any, Any, Result], *, endless: bool = False) -> Result | None:
+def run(work: Coroutine[Any, Any, Result], *, endless: bool = False, scratch: Path | None = None) -> Result | None:
     """Run a command to its end: its result. Ctrl-C, SIGTERM or SIGHUP end it in good order; a second Ctrl-C does not wait for good order.
+
+    `scratch`: a folder that not even a second Ctrl-C leaves behind.
 
     A signal is the proper end of an `endless` command (then there is no result); any other exits with 128 and the signal's number, as a shell has it.
     """
@@ -71,7 +75,7 @@ def run(work: Coroutine[Any, Any, Result], *, endless: bool = False) -> Result |
     gc.set_threshold(GC_YOUNG, 20, 50)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            result, signum = runner.run(_until_signalled(work))
+            result, signum = runner.run(_until_signalled(work, scratch))
     except SandboxError as error:
         raise Failure(str(error)) from error
     except KeyboardInterrupt:
@@ -89,7 +93,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-async def _until_signalled(work: Coroutine[Any, Any, Result]) -> tuple[Result | None, int | None]:
+async def _until_signalled(work: Coroutine[Any, Any, Result], scratch: Path | None) -> tuple[Result | None, int | None]:
     loop = asyncio.get_running_loop()
     task = loop.create_task(work, name="command")
     received: list[int] = []
@@ -100,6 +104,8 @@ async def _until_signalled(work: Coroutine[Any, Any, Result]) -> tuple[Result | 
             click.echo("", err=True) if signum == signal.SIGINT and sys.stderr.isatty() else None
             task.cancel()
         elif signum == signal.SIGINT:
+            if scratch is not None:
+                shutil.rmtree(scratch, ignore_errors=True)
             os._exit(130)  # the warden sees that this process is gone and cleans up after it
 
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..control.invoke_server import InvokeServer
 from ..control.logs import LogLine
 from ..control.plane import ControlPlane
 from ..control.service import Service
+from ..core.upstream import Upstream
 from ..project import Project
 from .banner import banner, notes
 from .options import DEFAULT_PORT, Failure, policy_options, project_options, source, take_policy, take_surroundings
@@ -62,11 +64,21 @@ def up(
         after_s=surroundings.after_s,
         note=Printer(err=True).note,
     )
-    run(_serve(plane, project, host, port, story, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet), endless=True)
+    upstreams = surroundings.upstreams
+    run(_serve(plane, project, upstreams, host, port, story, allow_invoke=allow_invoke, as_json=as_json, quiet=quiet), endless=True)
 
 
 async def _serve(
-    plane: ControlPlane, project: Project, host: str, port: int, story: str | None, *, allow_invoke: bool, as_json: bool, quiet: bool
+    plane: ControlPlane,
+    project: Project,
+    upstreams: Sequence[Upstream],
+    host: str,
+    port: int,
+    story: str | None,
+    *,
+    allow_invoke: bool,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     printer = Printer()
     errors = Printer(err=True)
@@ -93,12 +105,14 @@ async def _serve(
                 "port": bound,
                 "functions": [f.name for f in functions],
                 "refused": [{"name": refused.name, "message": refused.message} for refused in project.refused],
+                "upstreams": [upstream.text() for upstream in upstreams],
                 "level": msgspec.to_builtins(level),
                 "notes": list(notes(project, level)),
             }
             click.echo(msgspec.json.encode(started).decode())
         else:
-            click.echo(banner(project, functions, level, endpoint, port=bound, default_port=DEFAULT_PORT), color=colours())
+            block = banner(project, functions, level, endpoint, port=bound, default_port=DEFAULT_PORT, upstreams=upstreams)
+            click.echo(block, color=colours())
         sys.stdout.flush()
         outlet = Outlet(sys.stdout.fileno(), _json_line if as_json else printer.form, _json_left_out if as_json else _left_out)
         if not quiet:

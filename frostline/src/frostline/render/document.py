@@ -156,6 +156,8 @@ class FirstWriteData(Struct, frozen=True, kw_only=True):
     """`data`, `fin`, `rst`, `nothing`."""
     after_s: float | None
     idle_s: float | None
+    sent: int | None
+    """Bytes that nobody took; 0 for the environment's own end, or a keep-alive probe."""
     request_id: str | None
 
 

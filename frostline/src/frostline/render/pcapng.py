@@ -107,10 +107,9 @@ def packets(connection: Connection, life: EnvironmentLife) -> list[Packet]:
                 reset = reset or how == "rst"
                 flags = ACK | (RST if how == "rst" else FIN)
                 told.add(event.at, flags, outward=by == "environment", comments=(*_closing(event, life), *thawed))
-            case FirstWriteAnswered(answer="rst", request_id=request_id) if not reset:
-                reset = True
-                said = ("answer to the first write after the thaw; the write itself was not recorded", *_request(request_id), *thawed)
-                told.add(event.at, RST | ACK, outward=False, comments=said)
+            case FirstWriteAnswered():
+                _first_write(told, event, thawed, reset=event.answer == "rst" and not reset)
+                reset = reset or event.answer == "rst"
             case _:
                 pass
     return told.packets
@@ -153,6 +152,17 @@ def _burst(told: Sequencer, burst: ConnectionTraffic, thawed: Sequence[str]) -> 
     # Within a burst it was not recorded who began; a client does.
     told.data(burst.at, burst.until if not burst.received else burst.at, burst.sent, outward=True, comments=comments)
     told.data(burst.until if burst.sent else burst.at, burst.until, burst.received, outward=False, comments=() if burst.sent else comments)
+
+
+def _first_write(told: Sequencer, event: FirstWriteAnswered, thawed: Sequence[str], *, reset: bool) -> None:
+    """What nobody took is in no burst."""
+    said = _request(event.request_id)
+    if event.sent:
+        what = "the first write after the thaw, which nobody took"
+        told.data(event.at, event.at, event.sent, outward=True, comments=(what, *said, *thawed))
+    if reset:
+        what = "answer to the first write after the thaw" + ("; the write itself was not recorded" if event.sent is None else "")
+        told.add(event.at, RST | ACK, outward=False, comments=(what, *said, *(() if event.sent else thawed)))
 
 
 def _request(request_id: str | None) -> tuple[str, ...]:

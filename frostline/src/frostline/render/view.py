@@ -194,6 +194,7 @@ def ends(connection: Connection, life: EnvironmentLife, never: float) -> tuple[f
     They differ where a freeze came between: the peer is gone, and the environment learns it from the first thing that it writes, or not at all.
     """
     near = [first.at for first in spoiled(connection) if first.answer != "nothing"]
+    near += [first.at for first in connection.first_writes if first.sent == 0 and first.answer == "rst"]
     far = [connection.lost.ended_at] if connection.lost is not None and connection.lost.ended_at is not None else []
     for event in connection.closed:
         told = {"at_once": event.at, "after_thaw": thaw_after(life, event.at), "never": never}[event.reached]
@@ -208,12 +209,12 @@ def ends(connection: Connection, life: EnvironmentLife, never: float) -> tuple[f
 
 
 def spoiled(connection: Connection) -> list[FirstWriteAnswered]:
-    """First writes after a thaw that got no data: a reset, an end, or nothing. Not the peer's FIN that answers the environment's own end."""
+    """First writes after a thaw that got no data: a reset, an end, or nothing. Not what answers the environment's own end."""
     own = min((event.at for event in connection.closed if event.by == "environment"), default=None)
     return [
         first
         for first in connection.first_writes
-        if first.answer in ("rst", "nothing") or (first.answer == "fin" and (own is None or own > first.at))
+        if (first.answer in ("rst", "nothing") and first.sent != 0) or (first.answer == "fin" and (own is None or own > first.at))
     ]
 
 

@@ -54,8 +54,8 @@ def _length(gap: Gap | None, hours: float, minutes: float, seconds: float) -> fl
         raise FrostlineError('how long is it idle? Give either one gap, idle("8h"), or hours, minutes and seconds: idle(hours=8).')
     if gap is None and not any(parts):
         raise FrostlineError('how long is it idle? Give a gap above zero: idle("8h") or idle(hours=8).')
-    if any(_seconds(part) != part for part in parts):
-        raise FrostlineError(f"hours, minutes and seconds are numbers, and {', '.join(repr(part) for part in parts)} were given.")
+    if any(_seconds(part) != part or part < 0 for part in parts):
+        raise FrostlineError(f"hours, minutes and seconds are numbers from zero, and {', '.join(repr(part) for part in parts)} were given.")
     return seconds_of(gap if gap is not None else hours * 3600 + minutes * 60 + seconds)
 
 

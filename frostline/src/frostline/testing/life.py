@@ -52,6 +52,9 @@ class Life:
         self.name = deployment.function.name
         self.history: list[str] = []
         """What was done, and what came of it: for a person."""
+        self.failed = False
+        """An invocation did."""
+        self._deployment_notes = deployment.launch.notes
         self._shared = shared
         self._plane = shared.plane
         self._first_note = len(shared.notes)
@@ -75,7 +78,7 @@ class Life:
     @property
     def notes(self) -> list[str]:
         """What a person should know of it, each sentence once."""
-        return list(dict.fromkeys(self._shared.notes[self._first_note :]))
+        return list(dict.fromkeys([*self._deployment_notes, *self._shared.notes[self._first_note :]]))
 
     # Invocations and gaps ----------------------------------------------------------------------------------------------------------------
 
@@ -109,6 +112,7 @@ class Life:
         made = invocation(invoked, [line.text for line in lines if line.request_id == request_id and line.type == "function"])
         self.history.append(f"invoked: {made.told}")
         if not made.ok:
+            self.failed = True
             printed = "\n".join(made.log).splitlines()
             self.history += [f"    {line}" for line in printed[-LOG_LINES:]]
         return made

@@ -82,11 +82,14 @@ def _values(several: str, values: Any, item: pytest.Item) -> list[Any]:
 
     if isinstance(values, str) or not isinstance(values, Sequence):
         _refuse(item, f"{several}={values!r} is not a list.")
+    wrong = None
     for value in values:
         try:
             seconds_of(value) if several == "gaps" else fate_of(value)
         except FrostlineError as error:
-            _refuse(item, str(error))
+            wrong = wrong or str(error)
+    if wrong is not None:
+        _refuse(item, wrong)
     return list(values)
 
 
@@ -147,9 +150,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     outcome = yield
     report: pytest.TestReport = outcome.get_result()
     if call.when == "call" and report.failed:
+        # As part of the failure it is in JUnit XML, too, where sections of a report are not.
+        add = getattr(report.longrepr, "addsection", lambda *section: report.sections.append(section))
         for asked in item.stash.get(_ASKED, []):
             if asked.lives.all:
-                report.sections.append(("Frostline", _told(item, asked)))
+                add("Frostline", _told(item, asked))
 
 
 def _told(item: pytest.Item, asked: Frostline | AsyncFrostline) -> str:
