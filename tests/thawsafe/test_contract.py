@@ -25,8 +25,8 @@ SUBJECTS: list[Subject] = [
     for subject in import_module(f"tests.thawsafe.subjects.{path.stem}").SUBJECTS
 ]
 
-IMPATIENT = lambda_().replace(request_timeout=4.0, connect_timeout=4.0)
-"""A black hole that is not avoided takes 4 s; nothing else takes half of that, however busy the machine is."""
+IMPATIENT = lambda_().replace(request_timeout=20.0, connect_timeout=20.0)
+"""A black hole that is not avoided takes 20 s; nothing else takes half of that, however busy the machine is."""
 
 
 class World:
@@ -86,7 +86,7 @@ def test_the_first_request_after_a_thaw_succeeds_and_is_seen_once(world: World, 
 
     client.call("thaw", idempotent=idempotent)
 
-    assert time.perf_counter() - began < 2.0, "a black hole was waited for"
+    assert time.perf_counter() - began < 10.0, "a black hole was waited for"
     assert world.server.seen["thaw"] == 1
     assert world.proxy.accepted <= 2, "one new connection is what a dead one may cost"
 
@@ -103,7 +103,7 @@ def test_a_thaw_that_nobody_marked_is_survived_too(world: World, fate: Fate) -> 
 
 
 def test_a_suspended_laptop_wakes_up_to_new_connections(world: World) -> None:
-    client = world.client(laptop().replace(request_timeout=2.0))
+    client = world.client(laptop().replace(request_timeout=20.0))
     world.proxy.freeze("lost")
     world.clocks.suspend(30.0)
 
@@ -173,7 +173,7 @@ def test_a_probe_that_hangs_is_given_up_soon(world: World) -> None:
 
     client.call("hung", idempotent=False)
 
-    assert time.perf_counter() - began < 2.0
+    assert time.perf_counter() - began < 10.0
     assert JOURNAL.counters()["discarded_probe_failed"] == before + 1
 
 
@@ -209,7 +209,7 @@ def test_with_a_limit_of_one_connection(world: World) -> None:
 @only(lambda subject: subject.crowds)
 @pytest.mark.parametrize("fate", FATES)
 def test_fifty_at_a_time_over_a_thaw(world: World, fate: Fate) -> None:
-    patient = IMPATIENT.replace(connections_per_host=50, connections=50, request_timeout=10.0, connect_timeout=10.0)
+    patient = IMPATIENT.replace(connections_per_host=50, connections=50, request_timeout=20.0, connect_timeout=20.0)
     client = world.client(patient)
     client.call_many([f"before-{number}" for number in range(50)], idempotent=False)
     opened = world.proxy.accepted
@@ -242,16 +242,16 @@ def test_a_child_opens_its_own_connections(world: World) -> None:
 
 
 def test_a_request_fails_inside_the_invocation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The peer accepts and never answers; the invocation has a second left, the client's own limit is far off."""
-    monkeypatch.setattr(deadline, "RESERVE", 0.5)  # time that a busy machine may need, and a handler would like to have
-    monkeypatch.setattr(deadline, "RESERVED_SHARE", 0.5)
+    """The peer accepts and never answers; the invocation has three seconds left, the client's own limit is far off."""
+    monkeypatch.setattr(deadline, "RESERVE", 2.5)  # time that a busy machine may need, and a handler would like to have
+    monkeypatch.setattr(deadline, "RESERVED_SHARE", 0.9)
     client = world.client(lambda_())
     world.freeze(10.0, "blackhole")
     world.proxy.deaf = True
-    set_for_process(1.0)
+    set_for_process(3.0)
     began = time.perf_counter()
 
     with pytest.raises(Exception):  # noqa: B017, PT011 - each client has its own name for it
         client.call("late", idempotent=False)
 
-    assert time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began < 3.0

@@ -46,13 +46,13 @@ def installed() -> Iterator[None]:
 
 
 def with_urllib3(base: str) -> Call:
-    manager = urllib3.PoolManager(retries=False, timeout=4.0)
+    manager = urllib3.PoolManager(retries=False, timeout=20.0)
     closing.append(manager.clear)
     return lambda tag: check(manager.request("POST", f"{base}/{tag}", body=b"x").status)
 
 
 def with_urllib3_pool(base: str) -> Call:
-    pool = urllib3.connection_from_url(base, retries=False, timeout=4.0)
+    pool = urllib3.connection_from_url(base, retries=False, timeout=20.0)
     closing.append(pool.close)
     return lambda tag: check(pool.request("POST", f"/{tag}", body=b"x").status)
 
@@ -61,11 +61,11 @@ def with_requests(base: str) -> Call:
     session = requests.Session()
     session.trust_env = False
     closing.append(session.close)
-    return lambda tag: check(session.post(f"{base}/{tag}", data=b"x", timeout=4.0).status_code)
+    return lambda tag: check(session.post(f"{base}/{tag}", data=b"x", timeout=20.0).status_code)
 
 
 def with_botocore(base: str) -> Call:
-    config = botocore.config.Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, read_timeout=4.0)
+    config = botocore.config.Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, read_timeout=20.0)
     client = boto3.client(
         "s3", endpoint_url=base, config=config, aws_access_key_id="id", aws_secret_access_key="secret", region_name="eu-central-1"
     )
@@ -74,7 +74,7 @@ def with_botocore(base: str) -> Call:
 
 
 def with_httpx(base: str) -> Call:
-    client = httpx.Client(trust_env=False, timeout=4.0)
+    client = httpx.Client(trust_env=False, timeout=20.0)
     closing.append(client.close)
     return lambda tag: check(client.post(f"{base}/{tag}", content=b"x").status_code)
 
@@ -83,7 +83,7 @@ def with_aiohttp(base: str) -> Call:
     loop = asyncio.new_event_loop()
 
     async def session() -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=4.0))
+        return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20.0))
 
     bare = loop.run_until_complete(session())
 
@@ -119,7 +119,7 @@ def test_bare_clients_survive_a_thaw(installed: None, clocks: Clocks, make: Call
 
         call("thaw")
 
-        assert time.perf_counter() - began < 2.0
+        assert time.perf_counter() - began < 10.0
         assert server.seen["thaw"] == 1
         proxy.close()
 

@@ -58,7 +58,7 @@ def with_grpc(port: int) -> Call:
     channel = grpc.insecure_channel(f"127.0.0.1:{port}")
     closing.append(channel.close)
     one = channel.unary_unary(f"/{SERVICE}/One")
-    return lambda tag: one(tag.encode(), timeout=2.0)
+    return lambda tag: one(tag.encode(), timeout=20.0)
 
 
 def with_grpc_aio(port: int) -> Call:
@@ -68,7 +68,7 @@ def with_grpc_aio(port: int) -> Call:
     closing.extend([loop.close, lambda: loop.run_until_complete(channel.close())])
 
     async def call(tag: str) -> None:
-        await one(tag.encode(), timeout=2.0)
+        await one(tag.encode(), timeout=20.0)
 
     return lambda tag: loop.run_until_complete(call(tag))
 

@@ -74,14 +74,14 @@ def test_what_a_conninfo_says_goes_first() -> None:
 def test_connections_that_are_all_dead_cost_one_new_one(proxy: FateProxy, server: PostgresServer, clocks: Clocks) -> None:
     """With `check=`, psycopg sleeps for a second after the second dead one."""
     with psycopg_pool.ConnectionPool(lambda_(), conninfo(proxy), min_size=4, max_size=4) as pool:
-        pool.wait(2.0)
+        pool.wait(10.0)
         proxy.freeze("blackhole")
         clocks.pass_(10.0)
         mark_invocation()
         began = time.perf_counter()
         with pool.connection() as connection:
             seen(connection, "thaw")
-        assert time.perf_counter() - began < 0.5
+        assert time.perf_counter() - began < 1.0
         assert proxy.accepted == 5
     assert server.seen["thaw"] == 1
 
@@ -89,7 +89,7 @@ def test_connections_that_are_all_dead_cost_one_new_one(proxy: FateProxy, server
 def test_a_connection_that_was_opened_before_the_freeze_and_never_used_is_judged(proxy: FateProxy, clocks: Clocks) -> None:
     """Pools that are made in the init phase open their connections there."""
     with psycopg_pool.ConnectionPool(lambda_(), conninfo(proxy), min_size=1, max_size=1) as pool:
-        pool.wait(2.0)
+        pool.wait(10.0)
         proxy.freeze("lost")
         clocks.pass_(10.0)
         with pool.connection() as connection:
@@ -136,7 +136,7 @@ def test_a_place_is_not_lost_when_no_other_connection_can_be_opened(proxy: FateP
             began = time.perf_counter()
             with pytest.raises(bare.PoolTimeout):
                 pool.getconn()
-            assert time.perf_counter() - began < 0.25
+            assert time.perf_counter() - began < 4.0
         proxy.close()  # so that nobody waits for it any longer
 
 
@@ -212,6 +212,6 @@ def test_an_invocation_is_not_outlasted_by_a_connection_that_comes_late(proxy: F
     with pytest.raises(TimeoutError, match=r"0\.05 s that were left"):
         connect_within(0.05, lambda: release.wait(5), lambda _: closed.set())
     release.set()
-    assert closed.wait(2)
+    assert closed.wait(10)
     with pytest.raises(KeyError):
         connect_within(1.0, lambda: {}["error"], lambda _: None)

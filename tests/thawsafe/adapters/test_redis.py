@@ -119,7 +119,7 @@ def test_an_answer_that_does_not_come_ends_with_the_invocation(clocks: Clocks) -
         began = time.perf_counter()
         with pytest.raises(bare.TimeoutError):
             client.incr("slow")
-        assert time.perf_counter() - began < 0.25
+        assert time.perf_counter() - began < 1.0
         set_for_process(None)
         client.get("after")
         [connection] = pool._available_connections
@@ -135,7 +135,7 @@ def test_a_thread_waits_for_a_place_no_longer_than_the_invocation(clocks: Clocks
         began = time.perf_counter()
         with pytest.raises(bare.ConnectionError):
             pool.get_connection()
-        assert time.perf_counter() - began < 0.2
+        assert time.perf_counter() - began < 4.0
         set_for_process(None)
         pool.release(held)
         pool.disconnect()

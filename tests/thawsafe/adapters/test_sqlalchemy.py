@@ -69,7 +69,7 @@ def test_an_engine_of_ones_own_is_protected_with_what_it_holds(proxy: FateProxy,
     thaw(clocks)
     began = time.perf_counter()
     seen(engine, "thaw")
-    assert time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began < 5.0
     assert proxy.accepted == 2
     engine.dispose()
     seen(engine, "of another pool")
@@ -128,7 +128,7 @@ def test_connecting_ends_with_the_invocation(proxy: FateProxy, clocks: Clocks) -
     began = time.perf_counter()
     with pytest.raises(exc.OperationalError, match="left of the invocation"):
         seen(engine, "late")
-    assert time.perf_counter() - began < 0.3
+    assert time.perf_counter() - began < 2.0
     proxy.close()  # so that nobody waits for it any longer
     engine.dispose()
 

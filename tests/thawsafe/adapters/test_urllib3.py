@@ -119,9 +119,9 @@ def test_a_budget_ends_retries_before_their_number_does(monkeypatch: pytest.Monk
     began = time.monotonic()
 
     with pytest.raises(MaxRetryError):
-        urllib3.PoolManager(lambda_().replace(retries=Retries(attempts=1000, within=0.2))).request("GET", "http://127.0.0.1:1/tag")
+        urllib3.PoolManager(lambda_().replace(retries=Retries(attempts=1000, within=0.5))).request("GET", "http://127.0.0.1:1/tag")
 
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10.0
     assert 2 <= failing.tries <= 6
 
 

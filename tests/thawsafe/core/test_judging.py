@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from thawsafe._core.judging import FRESH, Limits, Verdict, fresh, judge
 from thawsafe._core.limits import UNLIMITED
-from thawsafe._core.moments import Era, Moment
+from thawsafe._core.moments import Era, Glance, Moment
 
 OPENED = Moment(1e9, 1e4, 1e4, Era(invocation=1))
 LIMITS = Limits(idle_age=50.0, connection_age=900.0, trusted_idle=1.0, unannounced=True)
@@ -99,11 +99,15 @@ def test_whatever_the_clocks_say_the_verdict_is_safe(
 little = st.floats(-1.0, 1.0)
 
 
+def glance(moment: Moment) -> Glance:
+    return moment.wall, moment.monotonic, moment.boottime - moment.monotonic, moment.era
+
+
 @given(moments, little, little, eras)
 def test_what_is_fresh_would_be_kept(last: Moment, wall: float, monotonic: float, era: Era) -> None:
     """The short way of the hot path never says yes where the judge says no, when the boot clock runs with one of the others."""
     now = Moment(last.wall + wall, last.monotonic + monotonic, last.boottime + max(monotonic, wall), era)
-    if fresh(last, last, now.wall, now.monotonic, now.era, 900.0):
+    if fresh(glance(last), now.wall, now.monotonic, now.era, last.monotonic + 900.0):
         judged = judge(opened=last, last=last, now=now, limits=LIMITS, allowed=FRESH, closed=False, can_probe=False)
         assert judged.action == "keep"
 
@@ -112,11 +116,12 @@ def test_what_is_fresh_would_be_kept(last: Moment, wall: float, monotonic: float
 def test_fresh_is_the_common_case(idle: float, era: Era) -> None:
     last = OPENED._replace(era=era)
 
-    def is_fresh(now: Moment, opened: Moment = OPENED) -> bool:
-        return fresh(opened, last, now.wall, now.monotonic, now.era, 900.0)
+    def is_fresh(now: Moment, retires: float = OPENED.monotonic + 900.0) -> bool:
+        return fresh(glance(last), now.wall, now.monotonic, now.era, retires)
 
     assert is_fresh(after(idle, last))
+    assert is_fresh(after(idle, last)._replace(era=Era(*era))), "the same, and another object"
     assert not is_fresh(after(idle, last, invocation=era.invocation + 1)), "another invocation"
     assert not is_fresh(after(-1.0, last)), "clocks went back"
     assert not is_fresh(after(idle, last)._replace(wall=last.wall + 10.0)), "suspended"
-    assert not is_fresh(after(idle, last), after(-1000.0)), "too old"
+    assert not is_fresh(after(idle, last), last.monotonic - 1.0), "too old"

@@ -6,6 +6,7 @@ import pytest
 
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from thawsafe import invocation, lambda_
+from thawsafe._core.moments import elapsed
 from thawsafe._runtime.guard import LEAST_PROBE, MOST_PATHS, Guard
 from thawsafe._runtime.journal import Journal
 from thawsafe._runtime.watch import WATCH
@@ -109,7 +110,7 @@ async def test_an_asynchronous_probe_that_never_returns_is_given_up(guard: Guard
         await asyncio.Event().wait()
         return True
 
-    async with asyncio.timeout(1.0):
+    async with asyncio.timeout(10.0):
         assert not await guard.usable_async(life, still_open, hang)
 
 
@@ -219,3 +220,37 @@ def test_a_verdict_is_no_use(guard: Guard, clocks: Clocks) -> None:
     clocks.pass_(30.0)
 
     assert not guard.usable(life, still_open), "50 s are over"
+
+
+def test_a_use_that_ends_meanwhile_speaks_for_the_connection(guard: Guard, clocks: Clocks) -> None:
+    """Where requests share a connection: what can be read then is an answer, and who closed it would lose that."""
+    life = guard.opened("a:1")
+    clocks.pass_(0.7)
+
+    def readable_after_use() -> bool:
+        guard.used(life)
+        return True
+
+    assert guard.usable(life, readable_after_use)
+
+
+async def test_a_use_that_ends_while_the_loop_turns_speaks_for_the_connection(guard: Guard, clocks: Clocks) -> None:
+    loop = asyncio.get_running_loop()
+    life = guard.opened("a:1", loop=loop)
+    clocks.pass_(10.0)
+    loop.call_soon(guard.used, life)
+
+    assert await guard.usable_async(life, lambda: True)
+
+
+def test_a_suspension_that_nobody_saw_makes_idleness_longer_not_shorter(guard: Guard, clocks: Clocks) -> None:
+    """Hot requests do not read the boot clock."""
+    life = guard.opened("a:1")
+    guard.used(life)
+    clocks.boottime += 30.0
+
+    assert elapsed(life.last, WATCH.now()) == pytest.approx(30.0, abs=0.001)
+    guard.used(life)
+    assert elapsed(life.last, WATCH.now()) == pytest.approx(30.0, abs=0.001), "until it is judged"
+    clocks.pass_(0.6)
+    assert not guard.usable(life, still_open), "the machine was suspended"

@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from .freezes import Freeze, freeze_between
-from .moments import Era, Moment, elapsed
+from .moments import Era, Glance, Moment, elapsed
 
 Action = Literal["keep", "probe", "discard"]
 Reason = Literal["fresh", "closed", "forked", "restored", "old", "idle", "frozen", "probe_failed"]
@@ -82,16 +82,17 @@ FRESH = 0.5
 """Seconds. Half of the shortest limit that a server can announce (`Keep-Alive: timeout=1`); HikariCP skips its own check within as much."""
 
 
-def fresh(opened: Moment, seen: Moment, wall: float, monotonic: float, era: Era, connection_age: float) -> bool:
+def fresh(seen: Glance, wall: float, monotonic: float, era: Era, retires: float) -> bool:
     """Was the connection used, or judged, so recently, by this process and in this invocation, that even the free check can be left out?
 
-    Every hot request asks this, so it takes two clocks as they were read: whichever stood still meanwhile, the other one did not. It is the
-    narrowest case of rule 7; whatever is unusual, a clock that ran backwards too, is not fresh.
+    `retires`: when it will be as old as `connection_age`, on the monotonic clock. Every hot request asks this, so it takes two clocks as they
+    were read: whichever stood still meanwhile, the other one did not. It is the narrowest case of rule 7; whatever is unusual, a clock that
+    ran backwards too, is not fresh.
     """
     seen_wall, seen_monotonic, _, seen_era = seen
     return (
-        era == seen_era
+        (seen_era is era or seen_era == era)
         and 0.0 <= monotonic - seen_monotonic <= FRESH
         and wall - seen_wall <= FRESH
-        and monotonic - opened[1] <= connection_age
+        and monotonic <= retires
     )

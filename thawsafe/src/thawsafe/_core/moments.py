@@ -42,6 +42,17 @@ class Moment(NamedTuple):
     era: Era = Era()
 
 
+Glance = tuple[float, float, float, Era]
+"""A moment as it is noted after every request: a plain tuple, for its price. The wall clock, the monotonic one, by how much the boot clock was
+ahead of that when somebody last looked, and the era."""
+
+
+def glanced(glance: Glance) -> Moment:
+    """The moment of a glance. A suspension that the glance missed makes the idle time after it longer, never shorter."""
+    wall, monotonic, ahead, era = glance
+    return Moment(wall, monotonic, monotonic + ahead, era)
+
+
 def elapsed(last: Moment, now: Moment) -> float:
     """Seconds from `last` to `now`: the longest that any clock tells, and never less than 0, however the clocks were set."""
     return max(now.wall - last.wall, now.monotonic - last.monotonic, now.boottime - last.boottime, 0.0)

@@ -56,13 +56,14 @@ def _deadline(left: float) -> float:
 def time_left() -> float | None:
     """Seconds that a request of this invocation may still take, or None when there is no deadline. Never less than a millisecond.
 
-    A little less than Lambda's own count: the handler has to answer after a request has failed.
+    A little less than Lambda's own count: the handler has to answer after a request has failed. Every request asks, some twice.
     """
-    request = _of_context.get()
+    request = _request()
     deadline = _of_process if request is None or request.over else request.at
     if deadline is None:
         return None
-    return max(deadline - time.monotonic(), LEAST)
+    left = deadline - _monotonic()
+    return max(LEAST, left)
 
 
 def within_time_left(seconds: float | None) -> float | None:
@@ -71,3 +72,7 @@ def within_time_left(seconds: float | None) -> float | None:
     if left is None or (seconds is not None and seconds <= left):
         return seconds
     return left
+
+
+_request = _of_context.get
+_monotonic = time.monotonic

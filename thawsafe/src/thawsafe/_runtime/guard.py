@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._core.configurations import Configuration
 from .._core.judging import Verdict, fresh, judge
-from .._core.moments import Moment, elapsed
+from .._core.moments import Glance, Moment, elapsed, glanced
 from .._core.paths import Path
 from .journal import JOURNAL, Journal
 from .snapshots import listen
@@ -30,22 +30,38 @@ read; in the second they have been, and the transport is closing."""
 class Life:
     """What is known about one connection. An adapter keeps it on the connection object."""
 
-    __slots__ = ("idle", "last", "loop", "opened", "path", "peer", "seen", "took")
+    __slots__ = ("ahead", "idle", "loop", "opened", "path", "peer", "retires", "seen", "took", "used")
 
-    def __init__(self, peer: str, path: Path, opened: Moment, took: float, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, peer: str, path: Path, opened: Moment, took: float, loop: asyncio.AbstractEventLoop | None, longest: float = float("inf")
+    ) -> None:
         self.peer = peer
         self.path = path
         self.opened = opened
-        self.last = opened
-        """When it was last used: its peer answered."""
-        self.seen = opened
-        """When it was last used, or found usable: who waited for that verdict need not ask again, and must not, because it may be in use by now."""
+        self.retires = opened.monotonic + longest
+        """When it is too old, on the monotonic clock."""
         self.took = took
         """Seconds that opening it took."""
         self.loop = loop
         """The event loop that it belongs to, or None without one."""
         self.idle = 0.0
         """Seconds of idleness before its present use, when it was judged for it."""
+        self.answered(opened)
+
+    def answered(self, now: Moment) -> None:
+        """It was opened, or its peer answered a question of ours."""
+        self.found_usable(now)
+        self.used = self.seen
+
+    def found_usable(self, now: Moment) -> None:
+        """Who waited for that verdict need not ask again, and must not, because it may be in use by now. It is no use, and idleness goes on."""
+        self.ahead = now.boottime - now.monotonic
+        self.seen: Glance = (now.wall, now.monotonic, self.ahead, now.era)
+
+    @property
+    def last(self) -> Moment:
+        """When it was last used: its peer answered."""
+        return glanced(self.used)
 
     def __repr__(self) -> str:
         return f"<Life of a connection to {self.peer}>"
@@ -59,7 +75,6 @@ class Guard:
         """The client's name in logs."""
         self.configuration = configuration
         self._limits = configuration.limits
-        self._connection_age = configuration.connection_age
         self._watch = watch
         self._journal = journal
         self._paths: dict[str, Path] = {}
@@ -71,7 +86,7 @@ class Guard:
         `loop`: the event loop that it belongs to, for asyncio.
         """
         self._journal.count("opened")
-        return Life(peer, self._path(peer), self._watch.now(), took, loop)
+        return Life(peer, self._path(peer), self._watch.now(), took, loop, self.configuration.connection_age)
 
     def _path(self, peer: str) -> Path:
         path = self._paths.get(peer)
@@ -86,7 +101,8 @@ class Guard:
         if life.idle:
             life.path.was_alive_after(life.idle)
             life.idle = 0.0
-        life.last = life.seen = self._watch.now()
+        watch = self._watch
+        life.used = life.seen = (watch.wall(), watch.monotonic(), life.ahead, watch.era)
 
     def hinted(self, life: Life, keep_alive: str) -> None:
         """The peer answered with this `Keep-Alive` header."""
@@ -104,7 +120,7 @@ class Guard:
         The first question of `usable`; an adapter asks it itself where a call less is worth it.
         """
         watch = self._watch
-        return fresh(life.opened, life.seen, watch.wall(), watch.monotonic(), watch.era, self._connection_age)
+        return fresh(life.seen, watch.wall(), watch.monotonic(), watch.era, life.retires)
 
     def usable(self, life: Life, closed: Callable[[], bool], probe: Callable[[float], bool] | None = None) -> bool:
         """May the connection carry the next request? Ask before anything is written; when not, close it and open another.
@@ -114,8 +130,11 @@ class Guard:
         """
         if self.fresh(life):
             return True
-        now = self._watch.now()
-        verdict = self._judge(life, now, closed(), probe is not None)
+        seen, now = life.seen, self._watch.now()
+        is_closed = closed()
+        if life.seen is not seen:
+            return True  # used meanwhile by somebody it is shared with: what there is to read is an answer, and closing it would lose that
+        verdict = self._judge(life, now, is_closed, probe is not None)
         took = 0.0
         if probe is not None and verdict.action == "probe":
             began = time.perf_counter()
@@ -140,12 +159,14 @@ class Guard:
             return self._conclude(life, Verdict("discard", "forked", elapsed(life.last, self._watch.now()), "none"), 0.0)
         if self.fresh(life):
             return True
-        now = self._watch.now()
+        seen, now = life.seen, self._watch.now()
         for _ in range(TICKS):
             await asyncio.sleep(0)
         is_closed = closed()
         if not isinstance(is_closed, bool):
             is_closed = await is_closed
+        if life.seen is not seen:
+            return True  # as in `usable`
         verdict = self._judge(life, now, is_closed, probe is not None)
         took = 0.0
         if probe is not None and verdict.action == "probe":
@@ -181,9 +202,10 @@ class Guard:
                 life.path.was_dead_after(verdict.idle)
             return False
         life.idle = verdict.idle
-        life.seen = self._watch.now()
         if verdict.action == "probe":
-            life.last = life.seen  # the peer has answered
+            life.answered(self._watch.now())
+        else:
+            life.found_usable(self._watch.now())
         return True
 
 

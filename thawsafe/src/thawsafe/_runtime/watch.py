@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import time
@@ -16,8 +17,7 @@ def _boottime_clock() -> Callable[[], float]:
     number = getattr(time, name, None)
     if number is None:
         return time.monotonic
-    read = time.clock_gettime
-    return lambda: read(number)
+    return functools.partial(time.clock_gettime, number)
 
 
 class Watch:
@@ -32,7 +32,7 @@ class Watch:
         self.era = Era()
 
     def now(self) -> Moment:
-        """The moment, in some 0.3 µs."""
+        """The moment."""
         return _new(Moment, (self.wall(), self.monotonic(), self.boottime(), self.era))
 
     def invocation_began(self) -> None:

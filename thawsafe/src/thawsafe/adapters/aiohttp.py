@@ -18,7 +18,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 from aiohttp import ClientSession, ClientTimeout
@@ -57,20 +57,20 @@ def _hooks(guard: Guard | None) -> dict[str, Any]:
     def judged_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Awaitable[Any]:
         left = time_left()
         if left is None or (timeout.total is not None and timeout.total <= left):
-            return cast("Awaitable[Any]", connect(self, req, traces, timeout))
+            return connect(self, req, traces, timeout)  # type: ignore[no-any-return]
         return _within(left, partial(connect, self, req, traces), timeout)
 
     async def judged_get(self: Any, key: Any, traces: Any) -> Any:
         judge = guard or self.guard
         while (connection := await get(self, key, traces)) is not None:
-            life = connection.protocol.__dict__.get("thawsafe")  # none when it was opened before `thawsafe.install`
+            life = getattr(connection.protocol, "thawsafe", None)  # none when it was opened before `thawsafe.install`
             if life is None or judge.fresh(life) or await _is_usable(judge, life, connection):
                 return connection
             connection.close()
         return None
 
     def judged_release(self: Any, key: Any, protocol: Any, *, should_close: bool = False) -> None:
-        life = protocol.__dict__.get("thawsafe")  # none on a tunnel to a proxy, which is never pooled
+        life = getattr(protocol, "thawsafe", None)  # none on a tunnel to a proxy, which is never pooled
         if life is not None:
             if not should_close:
                 (guard or self.guard).used(life)

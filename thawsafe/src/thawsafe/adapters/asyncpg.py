@@ -9,7 +9,7 @@ and a timer closes what was idle for 300 s, which may run before the first acqui
 Here the loop turns first, and a connection that was idle over a freeze answers `SELECT 1` within a bounded time before it is used. One that
 does not is terminated, and another opened in its place. When one did not answer, others that were last used before are not asked.
 
-Used though private: `_acquire` and `_get_new_connection` of pools, `_con` of what they hand out. Of the configuration, `connections` counts
+Used though private: `_acquire`, `_get_new_connection` and `_queue` of pools, `_con` of what they hand out. Of the configuration, `connections` counts
 for nothing, since a pool has one host; asyncpg has no option for TCP keepalive; `retries` is for connecting. A pool belongs to the event loop
 that it was made in.
 """
@@ -42,7 +42,7 @@ __all__ = ["Pool", "create_pool", "install", "uninstall"]
 DISTRIBUTION = MODULE = "asyncpg"
 VERSIONS = ("0.30", "0.33")
 """The first version that is known, and the first that is not."""
-known(DISTRIBUTION, asyncpg.__version__, VERSIONS, [(asyncpg.pool.Pool, name) for name in ("_acquire", "_get_new_connection")])
+known(DISTRIBUTION, asyncpg.__version__, VERSIONS, [(asyncpg.pool.Pool, name) for name in ("_acquire", "_get_new_connection", "_queue")])
 
 MOST_CONNECTIONS = 10_000
 """UNLIMITED for asyncpg, whose pools make a place for each connection beforehand."""
@@ -68,7 +68,9 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
     async def judged(self: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's
         guard: Guard = self.guard
         while True:
-            proxy = await acquire(self, within_time_left(timeout))
+            # Only who has to wait gets a limit: a timer costs more than all the rest, and stays in the loop's heap until its time comes.
+            queue = self._queue  # None before the pool is initialized
+            proxy = await acquire(self, timeout if queue is not None and not queue.empty() else within_time_left(timeout))
             connection = proxy._con  # which the proxy loses when it is closed
             life: Life | None = getattr(connection, "thawsafe", None)
             if life is None:

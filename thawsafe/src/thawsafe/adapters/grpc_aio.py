@@ -40,8 +40,9 @@ class _LoopLines(Lines):
         return super().line()
 
     def begin(self) -> tuple[Line, int]:
-        self.line()
-        return super().begin()
+        if self._loop is not asyncio.get_running_loop():
+            self.line()
+        return Lines.begin(self)
 
     def close_channel(self, channel: Any) -> None:
         _finish(channel.close())

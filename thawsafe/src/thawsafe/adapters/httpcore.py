@@ -50,6 +50,7 @@ class _Connection:
         self.connection = connection
         self.send = send
         self.guard = guard
+        self.is_fresh, self.used = guard.fresh, guard.used
         self.life: Life | None = None
         self.stream: Any = None
         """httpcore's network stream, as its answers carry it."""
@@ -86,13 +87,14 @@ _NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.Protoco
 
 
 class _SyncConnection(_Connection):
-    """Replaces the connection's `handle_request`."""
+    """`handle` replaces the connection's `handle_request`."""
 
     def __init__(self, connection: Any, send: Callable[[httpcore.Request], Any], guard: Guard) -> None:
         super().__init__(connection, send, guard)
         self.lock = threading.Lock()
 
-    def __call__(self, request: httpcore.Request) -> httpcore.Response:
+    def handle(self, request: httpcore.Request) -> httpcore.Response:
+        """A request on this connection. Raises ConnectionNotAvailable, httpcore's sign for another one, before anything is written."""
         life = self.life
         if life is None:
             opening = _Opening(request, _limited(request))
@@ -100,16 +102,16 @@ class _SyncConnection(_Connection):
             with self.lock:
                 self.began(request, response, opening.took, None)
             return response
-        if not self.guard.fresh(life) and not self._usable(life):
+        if not self.is_fresh(life) and not self._usable(life):
             self.connection.close()
             raise httpcore.ConnectionNotAvailable
-        _limited(request)
+        _limit(request)
         try:
             response = self.send(request)
         except _BROKEN:
             self.failed(life)
             raise
-        self.guard.used(life)
+        self.used(life)
         return response
 
     def _usable(self, life: Life) -> bool:
@@ -143,13 +145,16 @@ class _SyncConnection(_Connection):
 
 
 class _AsyncConnection(_Connection):
-    """Replaces the connection's `handle_async_request`. Under trio there is no asyncio whose loop could turn, and no probe is made."""
+    """`handle` replaces the connection's `handle_async_request`. Under trio there is no asyncio whose loop could turn, and no probe is made."""
 
     def __init__(self, connection: Any, send: Callable[[httpcore.Request], Any], guard: Guard) -> None:
         super().__init__(connection, send, guard)
         self.lock = asyncio.Lock()
+        self.busy = 0
+        """Requests that wait for their answer. httpcore counts a connection of HTTP/2 as idle while some wait for a stream."""
 
-    async def __call__(self, request: httpcore.Request) -> httpcore.Response:
+    async def handle(self, request: httpcore.Request) -> httpcore.Response:
+        """As with a connection without asyncio."""
         life = self.life
         if life is None:
             opening = _AsyncOpening(request, _limited(request))
@@ -157,35 +162,41 @@ class _AsyncConnection(_Connection):
             self.began(request, response, opening.took, _running_loop())
             return response
         at_home = life.loop is None or life.loop is _running_loop()
-        if not (at_home and self.guard.fresh(life)) and not await self._usable(life, at_home):
+        if not (at_home and self.is_fresh(life)) and not await self._usable(life, at_home):
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 await self.connection.aclose()
             raise httpcore.ConnectionNotAvailable
-        _limited(request)
+        _limit(request)
+        self.busy += 1
         try:
             response = await self.send(request)
         except _BROKEN:
             self.failed(life)
             raise
-        self.guard.used(life)
+        finally:
+            self.busy -= 1
+        self.used(life)
         return response
 
     async def _usable(self, life: Life, at_home: bool) -> bool:
         if life.loop is None:
-            return not self.connection.is_idle() or self.guard.usable(life, self.is_readable)
+            return self._in_use() or self.guard.usable(life, self.is_readable)
         if not at_home:
             return await self.guard.usable_async(life, bool)  # says no, and notes it
         async with self.lock:  # one asks, and the others, who find it fresh then, wait for what it learns
-            if not self.connection.is_idle():
+            if self._in_use():
                 return True  # it carries a request at this moment; when it breaks, that is not because it was idle
             if self.http2 is None:
                 return await self.guard.usable_async(life, self.is_readable)
             return await self.guard.usable_async(life, self._unread_end, self._ping)
 
+    def _in_use(self) -> bool:
+        return self.busy > 0 or not self.connection.is_idle()
+
     async def _unread_end(self) -> bool:
-        """Something unread on HTTP/2 may be the end, or a frame. A PING reads it all."""
+        """Something unread on HTTP/2 may be the end, or a frame. A PING reads it all; not the answer to somebody who came while the loop turned."""
         assert self.life is not None
-        return self.is_readable() and not await self._ping(self.guard.probe_timeout(self.life))
+        return not self._in_use() and self.is_readable() and not await self._ping(self.guard.probe_timeout(self.life))
 
     async def _ping(self, within: float) -> bool:
         http2 = self.http2
@@ -242,7 +253,7 @@ def uninstall() -> None:
     _patches.undo()
 
 
-def _judge(pool: Any, guard: Guard, method: str, judged: type[_Connection]) -> None:
+def _judge(pool: Any, guard: Guard, method: str, judged: type[_SyncConnection | _AsyncConnection]) -> None:
     if "create_connection" in vars(pool):
         # `install` came first, and its guard judges by the environment's configuration: this one is somebody's choice.
         del pool.create_connection
@@ -251,7 +262,7 @@ def _judge(pool: Any, guard: Guard, method: str, judged: type[_Connection]) -> N
     def create_connection(origin: httpcore.Origin) -> Any:
         connection = create(origin)
         # On the object: a wrapper around it would cost the pool a call for each of the questions that it asks all its connections.
-        setattr(connection, method, judged(connection, getattr(connection, method), guard))
+        setattr(connection, method, judged(connection, getattr(connection, method), guard).handle)
         return connection
 
     pool.create_connection = create_connection
@@ -268,6 +279,19 @@ def _limited(request: httpcore.Request) -> dict[str, float | None] | None:
         timeouts[phase] = left if own is None else min(left, own)
     request.extensions = {**request.extensions, "timeout": timeouts}
     return timeouts
+
+
+def _limit(request: httpcore.Request) -> None:
+    """As `_limited`, on a connection in use, and at once where the request's own timeouts end before the invocation."""
+    left = time_left()
+    if left is not None:
+        own: dict[str, float | None] = request.extensions.get("timeout", _NO_TIMEOUT)
+        write, read = own.get("write"), own.get("read")
+        if write is None or write > left or read is None or read > left:
+            _limited(request)
+
+
+_NO_TIMEOUT: dict[str, float | None] = {}
 
 
 class _Opening:

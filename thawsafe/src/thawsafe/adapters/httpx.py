@@ -12,6 +12,7 @@ Private and used: a transport's `_pool`, and a client's `_init_transport` and `_
 from __future__ import annotations
 
 import sys
+from collections.abc import Coroutine
 from typing import Any
 
 import httpx
@@ -74,9 +75,13 @@ def wait_within_time_left(request: httpx.Request) -> None:
     """Lets a request wait for a free connection only as long as the invocation has time; what comes after it, httpcore's adapter limits."""
     left = time_left()
     if left is not None:
-        own: dict[str, float | None] = request.extensions.get("timeout", {})
+        own: dict[str, float | None] = request.extensions.get("timeout", _NO_TIMEOUT)
         wait = own.get("pool")
-        request.extensions = {**request.extensions, "timeout": {**own, "pool": left if wait is None else min(left, wait)}}
+        if wait is None or wait > left:
+            request.extensions = {**request.extensions, "timeout": {**own, "pool": left}}
+
+
+_NO_TIMEOUT: dict[str, float | None] = {}
 
 
 class HTTPTransport(httpx.HTTPTransport):
@@ -107,10 +112,10 @@ class AsyncHTTPTransport(httpx.AsyncHTTPTransport):
         self.guard = Guard("httpx", configuration)
         judge_async_pool(self._pool, self.guard)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    def handle_async_request(self, request: httpx.Request) -> Coroutine[Any, Any, httpx.Response]:
         """Httpx's own, within the time that is left of the invocation."""
         wait_within_time_left(request)
-        return await super().handle_async_request(request)
+        return super().handle_async_request(request)  # its coroutine, without another around it
 
 
 class Client(httpx.Client):
@@ -158,9 +163,9 @@ def install(configuration: Configuration) -> list[str]:  # noqa: ARG001 - its co
         wait_within_time_left(request)
         return send(self, request)
 
-    async def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    def handle_async_request(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> Coroutine[Any, Any, httpx.Response]:
         wait_within_time_left(request)
-        return await send_async(self, request)
+        return send_async(self, request)
 
     _patches.replace(httpx.HTTPTransport, "handle_request", handle_request)
     _patches.replace(httpx.AsyncHTTPTransport, "handle_async_request", handle_async_request)

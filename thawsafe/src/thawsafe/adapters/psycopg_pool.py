@@ -130,17 +130,17 @@ _RENEWED = ("_sched_runner", "_pool", "_waiting", "_workers", "_nconns", "_growi
 
 def _note(pool: Any, connection: Any) -> None:
     """A connection comes back."""
-    if connection.broken:
+    if not connection.closed:
+        pool.guard.used(getattr(connection, "thawsafe", None) or _life(pool, connection))
+    elif connection.broken:
         pool.guard.failed(_life(pool, connection))
-    elif not connection.closed:
-        pool.guard.used(_life(pool, connection))
 
 
 def _usable(pool: Any, connection: Any) -> bool:
     guard: Guard = pool.guard
     life = _life(pool, connection)
     pgconn = connection.pgconn
-    return guard.fresh(life) or guard.usable(life, lambda: has_ended(pgconn), lambda timeout: answers(pgconn, timeout))
+    return guard.usable(life, lambda: has_ended(pgconn), lambda timeout: answers(pgconn, timeout))
 
 
 def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) -> Callable[..., Any]:
@@ -152,8 +152,10 @@ def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) ->
             _renew(self)
         limit = self.timeout if timeout is None else timeout
         connection = getconn(self, within_time_left(limit))
-        while not _usable(self, connection):
-            connection = another(self, connection)
+        life = getattr(connection, "thawsafe", None)
+        if life is None or not self.guard.fresh(life):
+            while not _usable(self, connection):
+                connection = another(self, connection)
         return connection
 
     def another(self: Any, connection: Any) -> Any:
@@ -205,7 +207,7 @@ async def _usable_async(pool: Any, connection: Any) -> bool:
     guard: Guard = pool.guard
     life = _life(pool, connection)
     pgconn = connection.pgconn
-    return guard.fresh(life) or await guard.usable_async(life, lambda: has_ended(pgconn), lambda _: answers_async(pgconn))
+    return await guard.usable_async(life, lambda: has_ended(pgconn), lambda _: answers_async(pgconn))
 
 
 def judged_getconn_async(getconn: Callable[..., Any], putconn: Callable[..., Any]) -> Callable[..., Any]:
@@ -215,6 +217,9 @@ def judged_getconn_async(getconn: Callable[..., Any], putconn: Callable[..., Any
     async def judged(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
         limit = self.timeout if timeout is None else timeout
         connection = await getconn(self, within_time_left(limit))
+        life = getattr(connection, "thawsafe", None)
+        if life is not None and self.guard.fresh(life):
+            return connection
         try:
             while not await _usable_async(self, connection):
                 await connection.close()

@@ -13,26 +13,30 @@ first, bounded in time. When one did not answer, others of the pool that were la
 waiting (`serverMonitoringMode` stream) cannot be judged: where freezes are unannounced they poll, as PyMongo does by itself on Lambda.
 
 PyMongo has no public place for this. Used though private: `_pool_class`, its parameter for deep customization; `_get_conn`, `_perished`,
-`connect` and `checkin` of pools; `_select_server` of clients; `set_conn_timeout` of connections. Of the configuration, `connections` counts for
-nothing (a pool has one host), nor does `keepalive` (PyMongo sets its own, 120 s); `retries` switches PyMongo's retries on or off.
+`connect` and `checkin` of pools, and what of them says that a connection waits; `get_server_selection_timeout` of topologies; `apply_timeout`,
+`set_conn_timeout` and `last_timeout` of connections. Of the configuration, `connections` counts for nothing (a pool has one host), nor does
+`keepalive` (PyMongo sets its own, 120 s); `retries` switches PyMongo's retries on or off.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
-import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import pymongo
+from pymongo.asynchronous.pool import AsyncConnection
 from pymongo.asynchronous.pool import Pool as AsyncPool
-from pymongo.synchronous.pool import Pool
+from pymongo.asynchronous.topology import Topology as AsyncTopology
+from pymongo.synchronous.pool import Connection, Pool
+from pymongo.synchronous.topology import Topology
 
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
-from .._runtime.deadline import LEAST, time_left, within_time_left
+from .._runtime.deadline import LEAST, time_left
 from .._runtime.guard import Guard, Life
 from .._runtime.sockets import is_readable
 from ._clients import Patches, Silences, detected, known
@@ -49,14 +53,19 @@ __all__ = ["AsyncMongoClient", "MongoClient", "install", "uninstall"]
 DISTRIBUTION = MODULE = "pymongo"
 VERSIONS = ("4.14", "4.21")
 """The first version that is known, and the first that is not."""
+SLACK = 0.02
+"""Seconds that a socket's timeout may be longer than what is left of the invocation: setting one is a system call."""
 STEP = 0.5
 """Seconds between PyMongo's looks at the time while it waits for a server: so much longer than it is told it can take."""
-_PARTS = [(pool, name) for pool in (Pool, AsyncPool) for name in ("_get_conn", "_perished", "connect", "checkin")]
+_PARTS = [
+    *((pool, name) for pool in (Pool, AsyncPool) for name in ("_get_conn", "_perished", "connect", "checkin")),
+    *((connection, name) for connection in (Connection, AsyncConnection) for name in ("apply_timeout", "set_conn_timeout")),
+]
 known(
     DISTRIBUTION,
     pymongo.version,
     VERSIONS,
-    [*_PARTS, (pymongo.MongoClient, "_select_server"), (pymongo.AsyncMongoClient, "_select_server")],
+    [*_PARTS, *((topology, "get_server_selection_timeout") for topology in (Topology, AsyncTopology))],
 )
 
 
@@ -75,18 +84,40 @@ def _opened(pool: Any, connection: Any, took: float) -> None:
     address = connection.address
     life = pool.guard.opened(f"{address[0]}:{address[1]}" if address[1] else str(address[0]), took)
     connection.thawsafe = _Seen(life)
-    # A weak reference, or connections would go only when Python looks for cycles.
-    connection.set_conn_timeout = functools.partial(_set_timeout, type(connection).set_conn_timeout, weakref.ref(connection))
+    connection.__class__ = _judged_class(connection.__class__)
 
 
-def _set_timeout(set_conn_timeout: Callable[[Any, float | None], None], connection: Callable[[], Any], timeout: float | None) -> None:
-    """A connection's `set_conn_timeout`, inside the invocation."""
-    set_conn_timeout(connection(), within_time_left(timeout))
+@functools.lru_cache(maxsize=16)
+def _judged_class(connection_class: Any) -> type:
+    """`connection_class` whose commands end with the invocation."""
+    apply = connection_class.apply_timeout
+
+    def apply_timeout(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """PyMongo's own, which sets the timeout of a command; reading its answer goes by that."""
+        timeout = apply(self, *args, **kwargs)
+        left = time_left()
+        if left is not None:
+            last = self.last_timeout
+            if last is None or last > left + SLACK:
+                self.set_conn_timeout(left)
+        return timeout
+
+    return type(connection_class.__name__, (connection_class,), {"apply_timeout": apply_timeout, "__module__": __name__})
 
 
 def _may_ask(pool: Any, connection: Any, life: Life) -> bool:
     """Not on a monitor's connection, which asks by itself."""
     return not connection.is_sdam and not pool.silences.doubt(life)
+
+
+def _is_there(pool: Any) -> bool:
+    """A connection waits to be used, so that nobody waits for one. A monitor's pool is not the function's."""
+    return bool(pool.is_sdam or (pool.conns and pool.requests < pool.max_pool_size))
+
+
+async def _within(left: float, coroutine: Any) -> Any:
+    with pymongo.timeout(left):
+        return await coroutine
 
 
 def _returned(pool: Any, connection: Any) -> None:
@@ -105,8 +136,8 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
 
     @functools.wraps(get_conn)
     def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        left = time_left()
-        if left is None or self.is_sdam:
+        left = None if _is_there(self) else time_left()
+        if left is None:
             return get_conn(self, *args, **kwargs)
         with pymongo.timeout(left):
             return get_conn(self, *args, **kwargs)
@@ -126,7 +157,9 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
     @functools.wraps(connect)
     def connect_(self: Any, *args: Any, **kwargs: Any) -> Any:
         began = time.perf_counter()
-        connection = connect(self, *args, **kwargs)
+        left = None if self.is_sdam else time_left()
+        with pymongo.timeout(left) if left is not None else contextlib.nullcontext():
+            connection = connect(self, *args, **kwargs)
         _opened(self, connection, time.perf_counter() - began)
         return connection
 
@@ -151,12 +184,10 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
     get_conn, perished, connect, checkin = pool_class._get_conn, pool_class._perished, pool_class.connect, pool_class.checkin
 
     @functools.wraps(get_conn)
-    async def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        left = time_left()
-        if left is None or self.is_sdam:
-            return await get_conn(self, *args, **kwargs)
-        with pymongo.timeout(left):
-            return await get_conn(self, *args, **kwargs)
+    def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
+        left = None if _is_there(self) else time_left()
+        coroutine = get_conn(self, *args, **kwargs)
+        return coroutine if left is None else _within(left, coroutine)
 
     @functools.wraps(perished)
     async def _perished(self: Any, connection: Any) -> bool:
@@ -173,7 +204,9 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
     @functools.wraps(connect)
     async def connect_(self: Any, *args: Any, **kwargs: Any) -> Any:
         began = time.perf_counter()
-        connection = await connect(self, *args, **kwargs)
+        left = None if self.is_sdam else time_left()
+        with pymongo.timeout(left) if left is not None else contextlib.nullcontext():
+            connection = await connect(self, *args, **kwargs)
         _opened(self, connection, time.perf_counter() - began)
         return connection
 
@@ -196,32 +229,28 @@ async def _answers_async(connection: Any, timeout: float) -> bool:  # noqa: ASYN
     return True
 
 
-def selected(select_server: Callable[..., Any]) -> Callable[..., Any]:
-    """A client's `_select_server`, inside the invocation."""
+def _bounded(selection_timeout: Callable[[Any], float]) -> Callable[[Any], float]:
+    """A topology's `get_server_selection_timeout`, inside the invocation; of clients whose connections are judged."""
 
-    @functools.wraps(select_server)
-    def select(self: Any, *args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(selection_timeout)
+    def bounded(self: Any) -> float:
+        own = selection_timeout(self)
         left = time_left()
-        if left is None:
-            return select_server(self, *args, **kwargs)
-        with pymongo.timeout(max(left - STEP, LEAST)):
-            return select_server(self, *args, **kwargs)
+        if left is None or own <= left - STEP or not hasattr(self._settings.pool_class, "guard"):
+            return own
+        return max(left - STEP, LEAST)
 
-    return select
+    return bounded
 
 
-def selected_async(select_server: Callable[..., Any]) -> Callable[..., Any]:
-    """As `selected`, for asyncio."""
+_selection = Patches()
 
-    @functools.wraps(select_server)
-    async def select(self: Any, *args: Any, **kwargs: Any) -> Any:
-        left = time_left()
-        if left is None:
-            return await select_server(self, *args, **kwargs)
-        with pymongo.timeout(max(left - STEP, LEAST)):
-            return await select_server(self, *args, **kwargs)
 
-    return select
+def _bound_selection() -> None:
+    """PyMongo has no place for it but its topologies' classes. Clients that nobody judges select as they did."""
+    if not _selection:
+        for topology in (Topology, AsyncTopology):
+            _selection.replace(topology, "get_server_selection_timeout", _bounded(topology.get_server_selection_timeout))
 
 
 def _options(configuration: Configuration, host: Any, given: dict[str, Any]) -> dict[str, Any]:
@@ -260,9 +289,8 @@ class MongoClient(_MongoClient):
         configuration = configuration or detected()
         self.__dict__["guard"] = guard = Guard("pymongo", configuration)
         pool_class = type("JudgedPool", (Pool,), judged(Pool) | {"guard": guard, "silences": Silences()})
+        _bound_selection()
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
-
-    _select_server = selected(pymongo.MongoClient._select_server)
 
 
 class AsyncMongoClient(_AsyncMongoClient):
@@ -272,9 +300,8 @@ class AsyncMongoClient(_AsyncMongoClient):
         configuration = configuration or detected()
         self.__dict__["guard"] = guard = Guard("pymongo", configuration)
         pool_class = type("JudgedPool", (AsyncPool,), judged_async(AsyncPool) | {"guard": guard, "silences": Silences()})
+        _bound_selection()
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
-
-    _select_server = selected_async(pymongo.AsyncMongoClient._select_server)
 
 
 _patches = Patches()
@@ -288,11 +315,11 @@ def install(configuration: Configuration) -> list[str]:
     for pool_class, changes in ((Pool, judged(Pool)), (AsyncPool, judged_async(AsyncPool))):
         for name, value in (changes | {"guard": guard, "silences": Silences()}).items():
             _patches.replace(pool_class, name, value)
-    _patches.replace(pymongo.MongoClient, "_select_server", selected(pymongo.MongoClient._select_server))
-    _patches.replace(pymongo.AsyncMongoClient, "_select_server", selected_async(pymongo.AsyncMongoClient._select_server))
+    _bound_selection()
     return ["pymongo: connections of pools, sync and asyncio, are judged when they are taken; after a freeze they answer a ping first."]
 
 
 def uninstall() -> None:
     """Undo `install`, for tests."""
     _patches.undo()
+    _selection.undo()

@@ -66,7 +66,8 @@ class Limited:
     @property
     def socket_timeout(self) -> float | None:
         """Seconds that sending and reading may take, now."""
-        return within_time_left(self._socket_timeout) if self._made else self._socket_timeout
+        own, left = self._socket_timeout, time_left()
+        return own if left is None or (own is not None and own <= left) or not self._made else left
 
     @socket_timeout.setter
     def socket_timeout(self, value: float | None) -> None:
@@ -109,16 +110,21 @@ def judged_class(added: type, connection_class: type, configuration: Configurati
 class Seen:
     """What is kept on a connection: its life, what it was connected by, and its present use. A connection object can reconnect."""
 
-    __slots__ = ("began", "life", "limited", "line")
+    __slots__ = ("began", "life", "limit", "line")
 
-    def __init__(self, line: object, life: Life, began: float) -> None:
+    def __init__(self, line: object, life: Life, began: float, limit: float | None = None) -> None:
         self.line = line
         """Its socket, or its stream writer."""
         self.life = life
         self.began = began
         """When it was taken out, on `time.perf_counter`."""
-        self.limited = time_left() is not None
-        """Its socket's timeout is not its own but the time that was left of the invocation."""
+        self.limit = limit
+        """Its socket's timeout, for the sync kind: its own, or the time that was left of an invocation."""
+
+
+SLACK = 0.02
+"""Seconds that a socket's timeout may be longer than what is left of the invocation: setting one is a system call, and not made for less.
+`time_left` has kept more than this for the handler."""
 
 
 def judged_get(get_connection: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,15 +142,17 @@ def judged_get(get_connection: Callable[..., Any]) -> Callable[..., Any]:
             # Asked twice, because most are fresh, and need no functions to be made.
             elif guard.fresh(seen.life) or guard.usable(seen.life, _polled, lambda timeout: _answers(connection, timeout)):
                 seen.began = began
-                if seen.limited or time_left() is not None:
-                    seen.limited = time_left() is not None
+                limit, wanted = seen.limit, connection.socket_timeout
+                if limit is not wanted and (limit is None or wanted is None or not wanted <= limit <= wanted + SLACK):
+                    seen.limit = wanted
                     connection.update_current_socket_timeout(-1)  # to what `socket_timeout` says now
                 return connection
             else:
                 began = time.perf_counter()
                 _reconnect(self, connection)
         life = guard.opened(peer(connection), time.perf_counter() - began)
-        connection.thawsafe = Seen(connection._get_socket(), life, began)
+        line = connection._get_socket()
+        connection.thawsafe = Seen(line, life, began, line.gettimeout())
         return connection
 
     return judged

@@ -139,7 +139,7 @@ def judged_release(release: Callable[..., Awaitable[None]]) -> Callable[..., Any
     """A pool class's `release` that notes what comes back."""
 
     @functools.wraps(release)
-    async def noting(self: Any, connection: Any) -> None:
+    def noting(self: Any, connection: Any) -> Awaitable[None]:
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
             if connection._writer is seen.line:
@@ -147,7 +147,7 @@ def judged_release(release: Callable[..., Awaitable[None]]) -> Callable[..., Any
             else:
                 connection.thawsafe = None
                 lost(self.guard, seen, connection.socket_timeout)
-        await release(self, connection)
+        return release(self, connection)
 
     return noting
 

@@ -39,6 +39,8 @@ REDIRECTS = 10
 """How many redirects are followed; they are no failures and not part of a configuration."""
 
 
+_DEFAULT = Timeout.DEFAULT_TIMEOUT
+
 _HOOKS = ("_get_conn", "_put_conn", "_get_timeout")
 """The methods of a pool that are its hooks: take out, put back, the timeout of one request."""
 
@@ -47,40 +49,44 @@ DISTRIBUTION = MODULE = "urllib3"
 VERSIONS = ("2.0", "3")
 
 _version: str = urllib3.__version__  # type: ignore[attr-defined] # there, and not in its stubs' list
-known(DISTRIBUTION, _version, VERSIONS, [(HTTPConnectionPool, name) for name in _HOOKS])
+known(DISTRIBUTION, _version, VERSIONS, [*((HTTPConnectionPool, name) for name in _HOOKS), (Timeout(), "_connect"), (Timeout(), "_read")])
 
 
 def _hooks(pool_class: type[HTTPConnectionPool], guard: Guard, longest_wait: float | None) -> dict[str, Any]:
     """The hooks of `pool_class` with `guard` in them. `longest_wait`: for a connection of a pool that blocks, when the caller names none."""
     get, put, limit = (_unjudged(getattr(pool_class, name)) for name in _HOOKS)
 
+    is_fresh, used = guard.fresh, guard.used
+
     def _get_conn(self: Any, timeout: float | None = None) -> Any:
         if timeout is None and self.block:
             timeout = within_time_left(longest_wait)
         connection = get(self, timeout)
-        known: _Known = connection.__dict__.get("thawsafe")
-        if known is None or known[0] is not connection.sock or not (guard.fresh(known[1]) or guard.usable(known[1], _open)):
+        known: _Known = getattr(connection, "thawsafe", None)
+        if known is None or known[0] is not connection.sock or not (is_fresh(known[1]) or guard.usable(known[1], _open)):
             _renew(guard, self, connection, known)
         elif known[1].idle:
             _Answer(guard, self, connection, known[1]).await_()
         return connection
 
     def _put_conn(self: Any, conn: Any) -> None:
-        if conn is not None:  # as it is for one that broke
-            known: _Known = conn.__dict__.get("thawsafe")
-            if known is not None:
-                if known[0] is conn.sock:
-                    guard.used(known[1])
-                else:  # the server has closed it with its answer
-                    conn.thawsafe = None
+        known: _Known = getattr(conn, "thawsafe", None)  # without a connection, too: it broke
+        if known is not None:
+            if known[0] is conn.sock:
+                used(known[1])
+            else:  # the server has closed it with its answer
+                conn.thawsafe = None
         put(self, conn)
 
     def _get_timeout(self: Any, timeout: Any) -> Timeout:
         own: Timeout = limit(self, timeout)  # a copy, whatever was given
         left = time_left()
         if left is not None:
-            # `total` is what connecting and waiting for the answer may take together; the smallest of all limits counts.
-            own.total = min(left, own.total) if isinstance(own.total, (int, float)) else left
+            connect, read = own._connect, own._read
+            # urllib3 does more where there is a `total`, so it gets one only where that ends something earlier.
+            if connect is None or connect is _DEFAULT or read is None or read is _DEFAULT or connect + read > left:  # type: ignore[operator]
+                # `total` is what connecting and waiting for the answer may take together; the smallest of all limits counts.
+                own.total = min(left, own.total) if isinstance(own.total, (int, float)) else left
         return own
 
     judged: dict[str, Any] = dict(zip(_HOOKS, (_get_conn, _put_conn, _get_timeout), strict=True))
