@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from frostline.story.reader import Story
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
 from frostline.testing.fake_sandbox import FakeSandbox
 from tests.cli.conftest import Cli, Start
+from tests.control.rig import function
 
 ECHO = runtime(lambda process, event: event.payload)
 

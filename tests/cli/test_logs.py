@@ -12,10 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
 from tests.cli.conftest import Cli, Start
-from tests.control.rig import invocations
+from tests.control.rig import function, invocations
 
 
 def speaking(process: Process, event: Event) -> bytes:

@@ -19,15 +19,20 @@ from frostline.core.events import Event
 from frostline.core.function import Function
 from frostline.core.policy import Policy
 from frostline.project import Deployment, Launch, Project, Seen, Source
-from frostline.testing.builders import function
+from frostline.testing import builders
 from frostline.testing.fake_sandbox import FakeSandbox
 from frostline.testing.http_client import Connection, Headers, Response
 from frostline.testing.laws import Laws
 
-POLICY = Policy(spares=0, retry_delay_s=0.01, throttle_retry_s=0.01)
-"""No environments that a test did not ask for, and no long waits."""
+POLICY = Policy(spares=0, retry_delay_s=0.01, throttle_retry_s=0.01, init_timeout_s=60.0)
+"""No environments that a test did not ask for, no long waits, and no limit that a busy machine runs into."""
 
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=20, connect_timeout=5)
+
+
+def function(name: str = "f", **configuration: object) -> Function:
+    """A function that has more time than any test needs, where the test does not say otherwise."""
+    return builders.function(name, **{"timeout_s": 60.0, **configuration})
 
 
 class Witness:
@@ -184,7 +189,7 @@ def invocations(name: str = "f") -> str:
     return f"/2015-03-31/functions/{name}/invocations"
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for something that nothing reports: looked at in each turn of the loop."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110

@@ -12,10 +12,9 @@ from msgspec.structs import replace
 from frostline.core.effects import FreezeEnvironment, ThawEnvironment, Transition
 from frostline.core.events import EnvironmentFrozen, ReclaimRequested
 from frostline.sandbox.port import Level
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Exit, Process, runtime
 from frostline.testing.fake_sandbox import LEVEL
-from tests.control.rig import POLICY, Rig, eventually
+from tests.control.rig import POLICY, Rig, eventually, function
 
 ECHO = runtime(lambda process, event: event.payload)
 SLOW = replace(POLICY, freeze_delay_s=10.0)
@@ -49,7 +48,7 @@ async def test_an_idle_environment_stands_still_and_the_next_invocation_lets_it_
 
 async def test_back_to_back_invocations_pay_for_no_freeze(rig: Rig) -> None:
     rig.sandbox.programs["runtime"] = ECHO
-    await rig.start(policy=replace(POLICY, freeze_delay_s=0.5))
+    await rig.start(policy=SLOW)
     connection = await rig.connect()
     for _ in range(20):
         await connection.request("POST", "/2015-03-31/functions/f/invocations", body=b"1")
@@ -235,7 +234,7 @@ async def test_a_runtime_that_ignores_sigterm_is_killed_and_its_extension_is_tol
         told.append((await process.next_event(identifier))["shutdownReason"])
 
     rig.sandbox.programs |= {"runtime": stubborn, "extension:watcher": extension}
-    await rig.start(function(extensions=("watcher",)), policy=replace(SLOW, shutdown_external_s=0.1))
+    await rig.start(function(extensions=("watcher",)), policy=replace(SLOW, shutdown_external_s=1.0))
     await rig.invoke(1)
     await rig.plane.close()
     assert told == ["spindown"]

@@ -14,10 +14,9 @@ from msgspec.structs import replace
 
 from frostline.core.effects import Succeeded, Unavailable
 from frostline.core.events import InvocationAbandoned
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Exit, Process, runtime
 from frostline.testing.http_client import request
-from tests.control.rig import POLICY, Rig, eventually, invocations
+from tests.control.rig import POLICY, Rig, eventually, function, invocations
 
 ECHO = runtime(lambda process, event: event.payload)
 

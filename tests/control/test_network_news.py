@@ -15,9 +15,8 @@ from frostline.core.events import (
     NetworkRestored,
 )
 from frostline.project import Deployment, Launch
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
-from tests.control.rig import Rig, eventually
+from tests.control.rig import Rig, eventually, function
 
 
 def host() -> Host:

@@ -11,11 +11,10 @@ from msgspec import structs
 
 from frostline.control import invoke_server
 from frostline.core.events import ConditionsChanged
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
 from frostline.testing.fake_sandbox import LEVEL
 from frostline.testing.http_client import request
-from tests.control.rig import Rig, eventually
+from tests.control.rig import Rig, eventually, function
 
 
 def speaking(process: Process, event: Event) -> bytes:
@@ -188,7 +187,9 @@ async def test_fates_and_middleboxes_are_refused_where_they_would_mean_nothing(r
     await rig.start()
     assert (await change(rig, "PUT", {"fates": ["survive"]}))[0] == 409
     assert (await change(rig, "PUT", {"middleboxes": ["alb"]}))[0] == 409
-    assert (await rig.http("DELETE", "/_frostline/network")).status == 405
+    assert (await rig.http("PATCH", "/_frostline/network")).status == 405
+    refused = await rig.http("DELETE", "/_frostline/network")
+    assert refused.status == 400 and b"?environment=ID says which" in refused.body
 
 
 async def test_what_a_person_should_know_of_an_environment_is_said_with_its_functions_name(rig: Rig) -> None:

@@ -18,11 +18,10 @@ from frostline.core.function import Function
 from frostline.project import Project, Source
 from frostline.sandbox.port import SandboxError
 from frostline.story.reader import Story
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, runtime
 from frostline.testing.fake_sandbox import FakeSandbox
 from frostline.testing.http_client import request
-from tests.control.rig import POLICY, Rig, eventually
+from tests.control.rig import POLICY, Rig, eventually, function
 
 ECHO = runtime(lambda process, event: event.payload)
 

@@ -11,10 +11,9 @@ from msgspec.structs import replace
 
 from frostline.control import environments
 from frostline.sandbox.port import Ports
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import RUNTIME, Event, Process, Program, runtime
 from frostline.testing.http_client import Connection, request
-from tests.control.rig import POLICY, Rig, eventually
+from tests.control.rig import POLICY, Rig, eventually, function
 
 ECHO = runtime(lambda process, event: event.payload)
 NEXT = f"{RUNTIME}/invocation/next"

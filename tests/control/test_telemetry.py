@@ -13,9 +13,8 @@ from msgspec.structs import replace
 
 from frostline.control import telemetry
 from frostline.core.function import Function
-from frostline.testing.builders import function
 from frostline.testing.fake_runtime import Event, Process, Program, runtime
-from tests.control.rig import POLICY, Rig, eventually
+from tests.control.rig import POLICY, Rig, eventually, function
 
 PORT = 4323
 WATCHED: Function = function(extensions=("watcher",))
@@ -23,16 +22,26 @@ ALL = ("platform", "function", "extension")
 
 
 class Subscriber:
-    """An external extension that subscribes and keeps what it is sent. `statuses` is what it answers to its first batches; after that 200."""
+    """An external extension that subscribes and keeps what it is sent.
+
+    `statuses` is what it answers to its first batches, and 200 to the others. It does not end before it has a record of the type `last`.
+    """
 
     def __init__(
-        self, protocol: str = "HTTP", *, timeout_ms: int = 25, types: tuple[str, ...] = ALL, statuses: tuple[int, ...] = ()
+        self,
+        protocol: str = "HTTP",
+        *,
+        timeout_ms: int = 25,
+        types: tuple[str, ...] = ALL,
+        statuses: tuple[int, ...] = (),
+        last: str | None = None,
     ) -> None:
         self.protocol = protocol
         self.timeout_ms = timeout_ms
         self.types = types
         self.batches: list[list[dict[str, Any]]] = []
         self.statuses = list(statuses)
+        self.last = last
         self.hang_ups = 0
         self.connections = 0
 
@@ -55,7 +64,7 @@ class Subscriber:
         while True:
             event = await process.next_event(identifier)
             if event["eventType"] == "SHUTDOWN":
-                await asyncio.sleep(0.02)  # what is buffered comes during the shutdown
+                await eventually(lambda: self.last in (None, *self.types_seen))  # what is buffered comes during the shutdown
                 return
 
     async def http(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -193,7 +202,7 @@ async def test_a_frozen_environment_is_sent_nothing_and_gets_it_after_the_thaw(r
 
 
 async def test_what_is_buffered_is_delivered_at_the_shutdown_before_its_time(rig: Rig) -> None:
-    subscriber = Subscriber(timeout_ms=30_000)
+    subscriber = Subscriber(timeout_ms=30_000, last="platform.report")
     await start(rig, subscriber)
     await rig.invoke(1)
     await eventually(lambda: any(line.type == "platform.report" for line in rig.plane.logs.lines("f")))
@@ -204,7 +213,7 @@ async def test_what_is_buffered_is_delivered_at_the_shutdown_before_its_time(rig
 
 
 async def test_what_a_frozen_environment_has_not_been_sent_is_delivered_at_its_shutdown(rig: Rig) -> None:
-    subscriber = Subscriber(timeout_ms=30_000)
+    subscriber = Subscriber(timeout_ms=30_000, last="platform.report")
     await start(rig, subscriber, freeze_delay_s=0.0)
     await rig.invoke(1)
     await rig.sandbox.until_frozen()
@@ -216,6 +225,7 @@ async def test_after_a_reset_the_new_subscription_gets_the_new_records(rig: Rig)
     subscriber = Subscriber(types=("function",), timeout_ms=50)
     await start(rig, subscriber)
     await rig.invoke(1)
+    await eventually(lambda: bool(subscriber.records))
     next(each for each in rig.sandbox.processes if each.process.name == "runtime").kill()
     await rig.invoke(2)
     await eventually(lambda: "said 2" in [record["record"] for record in subscriber.records])

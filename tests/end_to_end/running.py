@@ -8,12 +8,13 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,14 @@ class Server:
     # What it is asked ----------------------------------------------------------------------------------------------------------------------
 
     def invoke(self, function: str, event: object = None, **arguments: Any) -> Answer:
-        """Invoke with boto3; `event` is sent as JSON, unless it is bytes."""
+        """Invoke with boto3; `event` is sent as JSON, unless it is bytes.
+
+        The log's tail, for which it asks unless told otherwise, has the report in it. So the answer comes when the environment is done, and who
+        invokes next finds it available, however long the runtime took to ask for its next event.
+        """
         payload = event if isinstance(event, bytes) else json.dumps({} if event is None else event)
+        if "InvocationType" not in arguments:
+            arguments.setdefault("LogType", "Tail")
         return answer(self.client.invoke(FunctionName=function, Payload=payload, **arguments))
 
     def http(
@@ -150,6 +157,16 @@ class Server:
                 return there[0]
             time.sleep(0.005)
         raise AssertionError(f"{function} has no environment that is {state}: {self.environments()}")
+
+    def until_open(self, port: int, count: int) -> None:
+        """Wait until the kernel holds so many connections to a port as open, in all networks of this server together.
+
+        A connection of a function is two: the environment's to the router, and the router's to the peer.
+        """
+        end = time.monotonic() + LIMIT_S
+        while (found := open_connections(processes(self.marker, self.run), port)) != count:
+            assert time.monotonic() < end, f"{found} connections to port {port} are open, and not {count}"
+            time.sleep(0.005)
 
     def log(self, function: str) -> list[dict[str, Any]]:
         """The log of a function; when the server has ended, what it printed of it."""
@@ -196,10 +213,10 @@ class Server:
             pipe.close()
         self.client.close()
 
-    def until_nothing_is_left(self, limit_s: float) -> None:
-        """Wait for the end of all that was left; it must come in time."""
-        end = time.monotonic() + limit_s
-        while (left := self.left_behind()) and time.monotonic() < end:
+    def until_nothing_is_left(self, kind: str = "") -> None:
+        """Wait for the end of all that was left, or of all of a kind (`process`)."""
+        end = time.monotonic() + LIMIT_S
+        while (left := [one for one in self.left_behind() if one.startswith(kind)]) and time.monotonic() < end:
             time.sleep(0.02)
         assert left == []
 
@@ -268,6 +285,32 @@ def up(home: Path, source: Path, *options: str, **more: Any) -> Iterator[Server]
     assert server.left_behind() == []
 
 
+class Held:
+    """Whoever connects to it stands still until it is let go: it is known who runs at the same time as whom, however slow the machine is.
+
+    Functions and extensions reach it as `host.frostline.internal`, and read until the end.
+    """
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener.settimeout(LIMIT_S)
+        self.port = int(self._listener.getsockname()[1])
+        self._visitors: list[socket.socket] = []
+
+    def wait(self, count: int) -> None:
+        """Until so many more stand still."""
+        self._visitors += [self._listener.accept()[0] for _ in range(count)]
+
+    def let_go(self) -> None:
+        """Those who stand still go on."""
+        while self._visitors:
+            self._visitors.pop().close()
+
+    def close(self) -> None:
+        self.let_go()
+        self._listener.close()
+
+
 def processes(marker: str, run: str) -> list[str]:
     """Processes that were started with this marker, that are in a control group of this run, or that see a mount of it."""
     found = []
@@ -283,6 +326,17 @@ def processes(marker: str, run: str) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def open_connections(lines: Iterable[str], port: int) -> int:
+    """How many connections to a port are ESTABLISHED in the networks that these processes see, each network counted once."""
+    tables: dict[int, str] = {}
+    for line in lines:
+        folder = Path("/proc", line.removeprefix("process ").partition(":")[0])
+        with contextlib.suppress(OSError):
+            tables[(folder / "ns" / "net").stat().st_ino] = "".join((folder / "net" / name).read_text() for name in ("tcp", "tcp6"))
+    rows = [row.split() for table in tables.values() for row in table.splitlines()]
+    return sum(row[3] == "01" and int(row[2].partition(":")[2], 16) == port for row in rows)
 
 
 def cgroups(run: str) -> list[str]:

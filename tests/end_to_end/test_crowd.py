@@ -57,7 +57,7 @@ def crowd(server: Server, function: str, count: int, threads: int) -> list[Answe
         if number < threads:
             gate.wait()
         try:
-            return server.invoke(function, event_of(number))
+            return server.invoke(function, event_of(number), LogType="None")
         except ClientError as error:
             return error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import MakeProject
-from .running import FUNCTIONS, RUNTIME, Server, up
+from .running import FUNCTIONS, LIMIT_S, RUNTIME, Held, Server, up
 
 GAP_S = 0.6
 BACKGROUND = ("thread", "child", "grandchild")
@@ -23,30 +23,41 @@ def server(home: Path, project: MakeProject) -> Iterator[Server]:
         yield running
 
 
-def over_a_gap(server: Server, state: str) -> dict[str, float]:
+def over_a_gap(server: Server, state: str, gap_s: float = GAP_S) -> dict[str, float]:
     """How much each of the function's clocks and counters went on while nobody invoked it."""
     before = server.invoke("ticker", {"run": 0.1}).payload
     server.until_state("ticker", state)
-    time.sleep(GAP_S)
+    time.sleep(gap_s)
     after = server.invoke("ticker").payload
     return {name: after[name] - before[name] for name in before}
+
+
+def stood_still(gone: dict[str, float]) -> bool:
+    """Whether what counts in the background did not while it was frozen: it had what is left of the time, and a tick that was overdue."""
+    return all(gone[name] <= gone["clock"] - GAP_S + 0.05 for name in BACKGROUND)
+
+
+def went_on(gone: dict[str, float], gap_s: float) -> bool:
+    """Whether it counted more than it can have outside of the gap."""
+    return all(gone[name] > gone["clock"] - gap_s for name in BACKGROUND)
 
 
 def test_background_work_counts_only_the_time_spent_running(server: Server) -> None:
     gone = over_a_gap(server, "frozen")
     assert gone["clock"] >= GAP_S
-    assert gone["monotonic"] == pytest.approx(gone["clock"], abs=0.05), "clocks run on, as measured on Lambda"
-    assert all(gone[name] < GAP_S / 4 for name in BACKGROUND), gone
+    assert gone["monotonic"] == pytest.approx(gone["clock"], abs=GAP_S / 2), "clocks run on, as measured on Lambda"
+    assert stood_still(gone), gone
     running = server.invoke("ticker").payload
     later = server.invoke("ticker", {"run": 0.5}).payload
-    assert all(later[name] - running[name] > 0.2 for name in BACKGROUND), "and it counts while an invocation runs"
+    assert all(later[name] > running[name] for name in BACKGROUND), "and it counts while an invocation runs"
 
 
 def test_without_freezing_background_work_goes_on(tmp_path: Path) -> None:
     with up(tmp_path, FUNCTIONS / "freezing" / "template.yaml", "--parameter", f"Runtime={RUNTIME}", "--freeze", "off") as server:
         assert server.started["level"]["freezer"] == "off"
-        gone = over_a_gap(server, "idle")
-        assert all(gone[name] > GAP_S / 2 for name in BACKGROUND), gone
+        assert any(went_on(over_a_gap(server, "idle", gap_s), gap_s) for gap_s in (GAP_S, 4 * GAP_S, 16 * GAP_S)), (
+            "however busy the machine"
+        )
 
 
 def test_signals_freeze_as_well(tmp_path: Path) -> None:
@@ -54,27 +65,32 @@ def test_signals_freeze_as_well(tmp_path: Path) -> None:
     with up(tmp_path, FUNCTIONS / "freezing" / "template.yaml", "--parameter", f"Runtime={RUNTIME}", "--freeze", "signals") as server:
         assert server.started["level"]["freezer"] == "signals"
         gone = over_a_gap(server, "frozen")
-        assert all(gone[name] < GAP_S / 4 for name in BACKGROUND), gone
+        assert stood_still(gone), gone
         assert [server.invoke("echo", {"n": n}).payload["n"] for n in range(50)] == list(range(50))
 
 
-def test_an_init_that_nobody_waits_for_is_followed_by_a_freeze(server: Server) -> None:
+def test_an_init_that_nobody_waits_for_is_followed_by_a_freeze(server: Server, held: Held) -> None:
     """The second invocation is served by the first environment, before the one that was started for it is there."""
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(server.invoke, "slow-init", {"run": 0.15})
-        server.until(lambda: len(server.texts("slow-init", "platform.start")) == 1, "start")
+        first = pool.submit(server.invoke, "slow-init", {"held": held.port})
+        held.wait(1)
         second = pool.submit(server.invoke, "slow-init")
+        server.until_logged("slow-init", "INIT_START", 2)
+        held.let_go()
         streams = {first.result().payload["stream"], second.result().payload["stream"]}
     assert len(streams) == 1
-    end = time.monotonic() + 30
+    end = time.monotonic() + LIMIT_S
     while [e["state"] for e in server.environments("slow-init")] != ["frozen", "frozen"]:
         assert time.monotonic() < end, server.environments("slow-init")
         time.sleep(0.01)
     time.sleep(GAP_S)
     with ThreadPoolExecutor(2) as pool:
-        answers = [future.result().payload for future in [pool.submit(server.invoke, "slow-init", {"run": 0.2}) for _ in range(2)]]
+        running = [pool.submit(server.invoke, "slow-init", {"held": held.port}) for _ in range(2)]
+        held.wait(2)  # one in each environment
+        held.let_go()
+        answers = [future.result().payload for future in running]
     fresh = next(answer for answer in answers if answer["stream"] not in streams)
-    assert fresh["ticks"] <= (0.2 + GAP_S / 2) / 0.01, "its background thread stood still, too"
+    assert fresh["ticks"] * fresh["tick"] <= fresh["clock"] - GAP_S + 0.05, "its background thread stood still, too"
 
 
 def test_the_state_of_environments_can_be_seen(server: Server) -> None:
@@ -106,7 +122,7 @@ def test_idle_environments_are_reclaimed_and_chaos_reclaims_all(tmp_path: Path) 
     options = ("--parameter", f"Runtime={RUNTIME}", "--idle-timeout", "300ms")
     with up(tmp_path / "idle", FUNCTIONS / "freezing" / "template.yaml", *options) as server:
         stream = server.invoke("echo").payload["stream"]
-        end = time.monotonic() + 10
+        end = time.monotonic() + LIMIT_S
         while server.environments("echo"):
             assert time.monotonic() < end
             time.sleep(0.02)

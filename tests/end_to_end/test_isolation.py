@@ -113,11 +113,10 @@ def test_loopback_is_its_own_and_the_machine_has_a_name(server: Server, service:
 
 
 def test_what_nobody_listens_at_is_an_error_and_not_a_wait(server: Server) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = int(taken.getsockname()[1])
-    found = server.invoke(
-        "probe", {"do": "connect", "to": [["host.frostline.internal", port], ["169.254.169.254", 80], ["none.invalid", 80]], "timeout": 8}
-    ).payload
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # so that nobody else listens there
+        nowhere = [["host.frostline.internal", taken.getsockname()[1]], ["169.254.169.254", 80], ["none.invalid", 80]]
+        found = server.invoke("probe", {"do": "connect", "to": nowhere, "timeout": 8}).payload
     assert "TimeoutError" not in found.values(), found
     assert "of the machine" not in found.values()
 
@@ -175,6 +174,7 @@ def test_processes_that_hide_do_not_survive_their_environment(tmp_path: Path, ho
         server.until_state("probe", "frozen")
         assert len([line for line in processes(server.marker, server.run) if "os.setsid()" in line]) == 3
         server.invoke("probe", {"do": "kill_all"})
+        server.until_state("probe", "frozen")
         assert not [line for line in processes(server.marker, server.run) if "os.setsid()" in line], "a reset ends them, too"
         assert server.invoke("probe", {"do": "orphans"}).payload == 5
     # `up` looks that nothing is left.

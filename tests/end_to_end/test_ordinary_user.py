@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,12 +44,9 @@ def python() -> str:
 
 
 @pytest.fixture(scope="module")
-def user_home() -> Iterator[Path]:
+def user_home(anybodys: Path) -> Path:
     """A folder of the user's, in which root has put a copy of Frostline, if the user cannot read the checkout, and AWS's runtime client."""
-    folder = Path(tempfile.mkdtemp(prefix="frostline-user-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+    return anybodys
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +154,7 @@ def test_kill_9_leaves_nothing(user_home: Path, environment: dict[str, str], pyt
         server.until_state("observed", "frozen")
         server.process.kill()
         server.process.wait()
-        server.until_nothing_is_left(2)
+        server.until_nothing_is_left()
 
 
 def test_code_that_cannot_be_read_is_said_in_a_sentence(user_home: Path, environment: dict[str, str], python: str) -> None:

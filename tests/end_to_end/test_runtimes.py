@@ -40,7 +40,7 @@ def test_an_async_handler_and_an_environment_that_is_reused(server: Server) -> N
     answers = [server.invoke("echo", {"n": n}).payload for n in range(3)]
     assert [a["event"] for a in answers] == [{"n": n} for n in range(3)]
     assert [a["calls"] for a in answers] == [1, 2, 3]
-    assert 9000 < answers[2]["remaining"] <= 10_000
+    assert 5_000 < answers[2]["remaining"] <= 10_000
 
 
 def test_a_callback_and_no_result(server: Server) -> None:
@@ -161,10 +161,10 @@ def streamed(server: Server, **event: object) -> tuple[list[bytes], dict[str, An
 
 
 def test_a_streamed_response_comes_in_parts(server: Server) -> None:
-    chunks, complete = streamed(server, parts=5, pause=30)
+    chunks, complete = streamed(server, parts=5, pause=150)
     text = b"".join(chunks).decode().splitlines()
     assert [line.split(" of ")[0] for line in text] == [f"part {n}" for n in range(5)]
-    assert len(chunks) >= 3, "they were sent as they were written"
+    assert len(chunks) >= 2, "they were sent as they were written"
     assert not complete.get("ErrorCode")
 
 
@@ -176,10 +176,10 @@ def test_an_error_while_streaming_ends_the_stream(server: Server) -> None:
 
 
 def test_a_stream_that_hangs_times_out(server: Server) -> None:
-    server.client.update_function_configuration(FunctionName="stream", Timeout=1)
+    server.client.update_function_configuration(FunctionName="stream", Timeout=3)
     chunks, complete = streamed(server, parts=1, hang=True)
     assert b"part 0" in b"".join(chunks)
-    assert "Task timed out after 1.00 seconds" in complete["ErrorDetails"]
+    assert "Task timed out after 3.00 seconds" in complete["ErrorDetails"]
     assert len(streamed(server, parts=3)[0]) >= 1
 
 

@@ -101,13 +101,13 @@ def test_an_unreadable_folder_is_an_error_for_a_person(tree: Path) -> None:
 
 
 def test_a_thousand_files_are_looked_at_quickly(tmp_path: Path) -> None:
-    """Cheap enough to be asked before every invocation; the bound is loose for busy machines."""
+    """Cheap enough to be asked before every invocation. The processor's time counts, as a busy machine takes longer by the clock."""
     for number in range(1000):
         (tmp_path / f"{number}.py").touch()
     look((tmp_path,))
-    begun = time.perf_counter()
+    begun = time.process_time()
     look((tmp_path,))
-    assert time.perf_counter() - begun < 0.25
+    assert time.process_time() - begun < 0.25
 
 
 def test_times_as_aws_prints_them() -> None:

@@ -55,6 +55,17 @@ def test_the_second_incident_is_told_in_one_picture() -> None:
         assert any(words in each for each in said), words
 
 
+def test_code_that_is_longer_than_a_line_goes_on_in_the_next() -> None:
+    setting = "adapter = HTTPAdapter(max_retries=Retry(total=1, allowed_methods=None)); " + "; ".join(
+        f"session.mount({n})" for n in range(8)
+    )
+    cure = replace(stories.POOL_FINDING.cures[0], setting=setting)
+    said = texts(ET.fromstring(svg(select(stories.pool().timeline(), [replace(stories.POOL_FINDING, cures=(cure,))]))))
+    begin = next(index for index, words in enumerate(said) if words.startswith("net/http: adapter"))
+    assert " ".join(said[begin : begin + 2]) == f"net/http: {setting}"
+    assert max(map(len, said[begin : begin + 2])) < 132
+
+
 def test_the_finding_stands_where_it_happened_and_the_order_of_things_is_kept() -> None:
     view = select(stories.keepalive_timeline(), [stories.KEEPALIVE_FINDING])
     root = ET.fromstring(svg(view))

@@ -158,9 +158,10 @@ async def test_signals_are_not_ignored_from_the_start(driver: Driver, code: Path
 
 async def test_an_orphan_that_keeps_the_pipe_does_not_hold_back_the_exit(driver: Driver, code: Path) -> None:
     environment = await driver.started(code)
-    driver.run(environment, "(sleep 0.3; echo late) & echo early")
+    driver.run(environment, '(until [ -e "$TMP/go" ]; do sleep 0.01; done; echo late) & echo early')
     await driver.expect(environment, ProcessExited)
     assert driver.text(environment) == "early\n"
+    driver.run(environment, 'touch "$TMP/go"', name="extension:other")
     await driver.until(environment, "late")
 
 

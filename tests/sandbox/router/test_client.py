@@ -89,7 +89,7 @@ async def test_attaching_without_a_router_fails_with_a_sentence(lab: Lab) -> Non
     namespace = lab.machine.namespace()
     error = await lab.attach("e", namespace)
     assert isinstance(error, RouterError)
-    assert str(error) == "there is no router"
+    assert str(error) == "the lab's router has ended; start Frostline again"
 
 
 async def test_an_attachment_under_way_is_answered_when_the_router_is_lost(lab: Lab) -> None:

@@ -22,13 +22,24 @@ Address = tuple[str, int]
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[tuple[NameServer, Address]]:
     """A name server that forwards to whatever `tmp_path / "resolv.conf"` names; it has one port for UDP and TCP."""
-    tcp = socket.create_server(("127.0.0.1", 0))
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind(tcp.getsockname())
+    tcp, udp = one_port_for_both()
     made = NameServer(udp, tcp, tmp_path / "resolv.conf")
     await made.start()
     yield made, udp.getsockname()
     await made.close()
+
+
+def one_port_for_both() -> tuple[socket.socket, socket.socket]:
+    """A listening socket, and one for datagrams at the same port, which somebody else may have for datagrams alone."""
+    while True:
+        tcp, udp = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            udp.bind(tcp.getsockname())
+        except OSError:
+            tcp.close()
+            udp.close()
+        else:
+            return tcp, udp
 
 
 class Client(asyncio.DatagramProtocol):
@@ -140,9 +151,10 @@ async def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         writer.write(len(answer).to_bytes(2) + answer)
         writer.close()
 
-    tcp = await asyncio.start_server(serve, "127.0.0.1", 0)
-    address: Address = tcp.sockets[0].getsockname()
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Upstream, local_addr=address)
+    stream, datagrams = one_port_for_both()
+    tcp = await asyncio.start_server(serve, sock=stream)
+    address: Address = stream.getsockname()
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Upstream, sock=datagrams)
     monkeypatch.setattr(forward, "DNS_PORT", address[1])
     # 127.0.0.9: nobody there, so the second one has to answer.
     (tmp_path / "resolv.conf").write_text("search example\nnameserver 127.0.0.9\nnameserver 127.0.0.1\n")

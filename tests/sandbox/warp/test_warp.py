@@ -159,7 +159,8 @@ async def test_only_what_is_frozen_is_warped_and_a_thaw_waits_for_it(each: Trave
     each.sandbox.thaw(environment)
     await each.expect(environment, EnvironmentWarped)
     await each.expect(environment, EnvironmentThawed)
-    await each.until(environment, "slept 4000.")
+    end = await each.until(environment, "\n", after=await each.until(environment, "slept "))
+    assert float(each.text(environment)[:end].split()[-1]) == pytest.approx(4000, abs=30)
 
 
 async def test_a_warp_may_be_overtaken_by_the_end(traveller: Traveller, code: Path) -> None:

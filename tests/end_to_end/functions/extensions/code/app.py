@@ -1,6 +1,7 @@
 """Answers with what the extensions noted; on demand it waits until they noted something."""
 
 import json
+import socket
 import time
 
 
@@ -21,4 +22,7 @@ def handler(event, context):
         time.sleep(0.005)
     if "sleep" in event:
         time.sleep(event["sleep"])
+    if "held" in event:
+        with socket.create_connection(("host.frostline.internal", event["held"])) as until:
+            until.recv(1)
     return {"request": context.aws_request_id, **{name: notes(name) for name in names}}
