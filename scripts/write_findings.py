@@ -36,10 +36,16 @@ if the recording shows that, and {age:g} s if not.
 """
 
 
+def code(text: str) -> str:
+    """As Markdown's code, also where there are backticks in it (Go's strings)."""
+    fence = "``" if "`" in text else "`"
+    return f"{fence}{text}{fence}"
+
+
 def section(rule: Rule) -> str:
     """One rule: its module's text, and its cures."""
     says, _, rest = rule.text.strip().partition("\n\n")
-    rows = "\n".join(f"| {client} | `{setting}` | {why} |" for client, setting, why in cures_by_client(rule.ailment))
+    rows = "\n".join(f"| {client} | {code(setting)} | {why} |" for client, setting, why in cures_by_client(rule.ailment))
     return f"## {rule.name}\n\n{says}\n\n{rest}\n\n**Cures.**\n\n| client | change | why |\n|---|---|---|\n{rows}"
 
 

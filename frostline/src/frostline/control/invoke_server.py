@@ -149,7 +149,9 @@ class InvokeServer:
             if conditions.middleboxes != present.middleboxes and not (plane.level.network and plane.level.egress):
                 return refusal(409, "NoNetwork", "Environments have no network of their own here that a middlebox could be in.")
             plane.decide(conditions, environment)
-        elif request.method == "DELETE" and environment is not None:
+        elif request.method == "DELETE":
+            if environment is None:
+                return refusal(400, "MissingEnvironment", network_call.WHOSE)
             plane.decide(None, environment)
         elif request.method != "GET":
             return method_not_allowed(network_call.METHODS)

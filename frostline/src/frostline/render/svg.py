@@ -5,7 +5,8 @@ Bounded: a lane has at most one bar a pixel, and what there is no room for is co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from ..diagnose.finding import Finding
@@ -27,6 +28,10 @@ CONNECTIONS_EACH = 6
 
 FINDINGS = 12
 """Most findings that are told below it."""
+
+LONGEST_CODE = 300
+MONO = 7.25
+"""Pixels that a character of code takes."""
 
 LEGEND = (
     ("init", "init"),
@@ -126,6 +131,14 @@ def _legend(y: float, axis: Axis, lanes: Sequence[Lane]) -> list[str]:
     return parts
 
 
+def _cure(client: str, setting: str) -> Iterator[tuple[str, str]]:
+    """In lines: a client's name, in the first one, and code."""
+    label = f"{client}: "
+    first, *more = textwrap.wrap(label.replace(" ", "_") + setting, int((WIDTH - 60) / MONO))
+    yield label, first[len(label) :]
+    yield from (("", code) for code in more)
+
+
 def _findings(findings: Sequence[Finding], y: float) -> tuple[list[str], float]:
     parts: list[str] = []
     y += 12 if findings else 0
@@ -139,9 +152,11 @@ def _findings(findings: Sequence[Finding], y: float) -> tuple[list[str], float]:
             y += 17
             parts.append(text(38, y, words, "ink", font_size=12.5))
         for cure in finding.cures[:2]:
-            y += 18
-            setting = element("tspan", escape(clean(cure.setting, 120)), kind="ink mono")
-            parts.append(element("text", f"{escape(clean(cure.client))}: {setting}", kind="text dim", x=38, y=y, font_size=12))
+            y += 1
+            for client, setting in _cure(clean(cure.client), clean(cure.setting, LONGEST_CODE)):
+                y += 17
+                code = element("tspan", escape(setting), kind="ink mono")
+                parts.append(element("text", f"{escape(client)}{code}", kind="text dim", x=38, y=y, font_size=12))
         y += 8
     if len(findings) > FINDINGS:
         y += 16

@@ -21,6 +21,8 @@ from ..core.conditions import Conditions
 
 METHODS = "GET, PUT, POST, DELETE"
 
+WHOSE = "DELETE gives up what one environment has of its own: ?environment=ID says which. What all environments meet is changed by PUT."
+
 T = TypeVar("T")
 
 

@@ -15,6 +15,15 @@ _AXIOS_AGENTS = (
     "axios.create({{ httpAgent: new http.Agent(kept), httpsAgent: new https.Agent(kept) }})"
 )
 
+_PG_POOL = (
+    "new Pool({{ idleTimeoutMillis: {age_ms} }})",
+    "Instead of a Client. A free connection is closed after this time (the default is 10 s); its timer fires at the thaw, before the next query.",
+)
+_PG_RELEASE = (
+    "const client = await pool.connect(); ... client.release(true)",
+    "Closes the connection at the end of the invocation: nothing is left open for the freeze.",
+)
+
 _NEW_SESSION = (
     "if (Date.now() - last > {age_ms}) {{ session.destroy(); session = http2.connect(url) }}",
     "Before a request, where `last` is when the last one ended: an old session is not used at all.",
@@ -24,7 +33,7 @@ STALE: Table = {
     "node:http": (
         (
             "new http.Agent({{ keepAlive: true, timeout: {age_ms} }})",
-            "A free socket is closed after this time. Its timer fires at the thaw, and may come second: retry ECONNRESET where `request.reusedSocket` is true.",
+            "A free socket is closed after this time; its timer fires at the thaw, before the next request.",
         ),
         ("new http.Agent({{ keepAlive: false }})", "Nothing is left open for the freeze; every request pays for a connection."),
     ),
@@ -72,10 +81,8 @@ STALE: Table = {
         ),
     ),
     "pg": (
-        (
-            "const client = await pool.connect(); ... client.release(true)",
-            "Closes the connection at the end of the invocation. `idleTimeoutMillis` is no cure: its timer may come second after a freeze.",
-        ),
+        _PG_POOL,
+        _PG_RELEASE,
     ),
     "mongodb": (("new MongoClient(uri, {{ maxIdleTimeMS: {age_ms} }})", "Shorter than the server's limit. Time spent frozen counts."),),
     "ws": (("socket.on('close', connect)", "Connects anew when the connection is over."),),
@@ -148,10 +155,8 @@ BLACK_HOLE: Table = {
         ("createClient({{ socket: {{ socketTimeout: 2000 }}, commandOptions: {{ timeout: 2000 }} }})", "There is no limit by default."),
     ),
     "pg": (
-        (
-            "const client = await pool.connect(); ... client.release(true)",
-            "Closes the connection at the end of the invocation. `idleTimeoutMillis` is no cure: its timer may come second after a freeze.",
-        ),
+        _PG_POOL,
+        _PG_RELEASE,
         ("new Pool({{ query_timeout: 5000, connectionTimeoutMillis: 3000 }})", f"There is no limit by default. {_NEW_ONE}"),
     ),
     "mongodb": (

@@ -164,11 +164,11 @@ BLACK_HOLE: Table = {
         ),
     ),
     "psycopg_pool": (
-        (
-            "ConnectionPool(check=ConnectionPool.check_connection, kwargs={{'tcp_user_timeout': 2000}})",
-            "It looks before it hands a connection out, and the kernel gives up on one whose data nobody acknowledges.",
-        ),
         _SAFE,
+        (
+            "ConnectionPool(max_size=1, min_size=1, check=ConnectionPool.check_connection, kwargs={{'tcp_user_timeout': 1000}})",
+            "It looks before it hands a connection out; the kernel gives up on one whose data nobody acknowledges, and the pool waits after a second one.",
+        ),
     ),
     "SQLAlchemy": (
         (

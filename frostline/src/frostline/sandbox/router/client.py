@@ -162,7 +162,11 @@ class Router:
         `done` is called later, with None or with a RouterError, and always exactly once.
         """
         if not self._usable or environment in self._pending:
-            reason = "there is no router" if not self._usable else f"environment {environment} is being attached already"
+            reason = (
+                f"environment {environment} is being attached already"
+                if self._usable
+                else "the lab's router has ended; start Frostline again"
+            )
             asyncio.get_running_loop().call_soon(done, RouterError(reason))
             return
         self._pending[environment] = done

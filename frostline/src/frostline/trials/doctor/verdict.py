@@ -188,7 +188,8 @@ def _so_that_it_answers(found: Baseline, upstreams: Sequence[Upstream], event: A
     """What a function may miss that answers nobody, though it talks to all that it wants to."""
     if found.when != "always" or found.refused:
         return
-    yield f"It was invoked with {shorten(json.dumps(event), 80, placeholder=' …')}. If it needs another event, give it one: FUNCTION --event @event.json."
+    given = shorten(json.dumps(event), 80, placeholder=" …")
+    yield f"It was invoked with {given}. If it needs another event, give it one, and its name where there are other functions: --event @event.json."
     used = {one.name for one in found.destinations}
     for upstream in upstreams:
         if upstream.name in used and upstream.protocol in ("http1", "http2") and upstream.answers is None:
