@@ -85,7 +85,8 @@ async def test_no_more_than_the_width_run_at_once(tmp_path: Path) -> None:
             nonlocal most
             running.add(name)
             most = max(most, len(running))
-            await asyncio.sleep(0.01)
+            await until(lambda: most >= 3)
+            await asyncio.sleep(0.01)  # for a fourth that must not come
             running.discard(name)
 
     results = await run(tmp_path, Sandboxes(), width=3, gaps=Watched()).carry_out([trial(tmp_path, f"t{n}") for n in range(9)])
@@ -100,7 +101,8 @@ async def test_no_more_than_so_many_start_at_once(tmp_path: Path) -> None:
         nonlocal starting, most
         starting += 1
         most = max(most, starting)
-        await asyncio.sleep(0.005)
+        await until(lambda: most >= 2)
+        await asyncio.sleep(0.005)  # for a third that must not come
         starting -= 1
         return event.payload
 

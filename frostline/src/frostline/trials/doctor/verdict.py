@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from textwrap import shorten
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +13,7 @@ from ...core.upstream import Upstream
 from ...diagnose.errors import ran_out_of_time
 from ...diagnose.finding import Finding
 from ...diagnose.rules import RULES
-from ...diagnose.words import shape
+from ...diagnose.words import quote, shape
 from ...sandbox.router.addresses import HOST_NAMES
 from ..trial import Result
 from .baseline import Baseline, failure
@@ -188,8 +187,7 @@ def _so_that_it_answers(found: Baseline, upstreams: Sequence[Upstream], event: A
     """What a function may miss that answers nobody, though it talks to all that it wants to."""
     if found.when != "always" or found.refused:
         return
-    given = shorten(json.dumps(event), 80, placeholder=" …")
-    yield f"It was invoked with {given}. If it needs another event, give it one, and its name where there are other functions: --event @event.json."
+    yield f"It was invoked with {quote(json.dumps(event))}. If it needs another event, give it one: --event @event.json, after its name where there are others."
     used = {one.name for one in found.destinations}
     for upstream in upstreams:
         if upstream.name in used and upstream.protocol in ("http1", "http2") and upstream.answers is None:
