@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Hypothesis judges no test by how long it took, as a busy machine is not a failing test, and it looks at the same examples in every run of the
@@ -17,3 +22,12 @@ settings.load_profile("gate")
 for signum in (signal.SIGHUP, signal.SIGINT):
     if signal.getsignal(signum) is signal.SIG_IGN:
         signal.signal(signum, lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def anybodys() -> Iterator[Path]:
+    """A folder that other users may enter, too. pytest's own may be closed to them at any moment: by the start of another pytest of this user's."""
+    folder = Path(tempfile.mkdtemp(prefix="frostline-user-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,15 +17,6 @@ MakeProject = Callable[..., Path]
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a module's server keeps everything."""
     return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="module")
-def anybodys() -> Iterator[Path]:
-    """A folder that other users may enter, too. pytest's own may be closed to them at any moment: by the start of another pytest of this user's."""
-    folder = Path(tempfile.mkdtemp(prefix="frostline-user-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ async def test_a_thousand_at_the_same_time_are_each_answered_once(server: Server
     check(payloads)
     for stream in {payload["stream"] for payload in payloads}:
         counts = sorted(int(str(payload["served"])) for payload in payloads if payload["stream"] == stream)
-        assert counts == list(range(1, len(counts) + 1)), "each ran exactly once, and nothing else did"
+        assert counts == list(range(counts[0], counts[0] + len(counts))), "each ran exactly once, and nothing else did"
     assert len({payload["stream"] for payload in payloads}) > 10, "environments were reclaimed at random"
     assert len(server.until_logged("echo", "REPORT RequestId", 1000)) == 1000
     assert len(server.environments("echo")) <= 10

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from .conftest import MakeProject
 from .running import FROSTLINE, LIMIT_S, RUNTIME, surroundings
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="network namespaces are Linux's")
+
+DOCTOR_LIMIT_S = 5 * LIMIT_S
 
 STAND_IN = "orders.local:8080=http1,idle=60"
 
@@ -33,7 +37,13 @@ def doctor(folder: Path, handler: str, *more: str) -> tuple[int, dict[str, Any],
     """Exit status, the function's verdict, and what a person was told."""
     home = folder.parent
     done = subprocess.run(
-        command(folder, handler, *more), cwd=home, env=surroundings(home), capture_output=True, text=True, timeout=LIMIT_S, check=False
+        command(folder, handler, *more),
+        cwd=home,
+        env=surroundings(home),
+        capture_output=True,
+        text=True,
+        timeout=DOCTOR_LIMIT_S,
+        check=False,
     )
     assert done.stdout, done.stderr
     (said,) = json.loads(done.stdout)["functions"]
@@ -71,28 +81,46 @@ def test_a_connection_for_each_request(folder: Path) -> None:
     code, said, told = doctor(folder, "opens", "--trials", "1", "--gap", "6h")
     assert code == 0, told
     assert set(marks(said).values()) == {0}
-    assert [finding["severity"] for finding in said["findings"]] == ["cost"]
+    assert said["findings"] == []
+    assert [finding["rule"] for finding in said["costs"]] == ["no-reuse"]
 
 
-def test_ctrl_c_gives_what_is_known(folder: Path) -> None:
+@contextmanager
+def started(folder: Path, scratch: Path, until: str) -> Iterator[subprocess.Popen[str]]:
+    """A doctor that would take half an hour, and has said something."""
     home = folder.parent
     with subprocess.Popen(
         command(folder, "alone", "--trials", "1", "--real", "--gap", "30m"),
         cwd=home,
-        env=surroundings(home),
+        env={**surroundings(home), "TMPDIR": str(scratch)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as process:
         assert process.stderr is not None
-        for line in process.stderr:
-            if "It will be invoked 4 times more" in line:
-                break
+        assert any(until in line for line in process.stderr)
+        yield process
+    assert list(scratch.glob("frostline-doctor-*")) == [], "no recording is left behind"
+
+
+def test_ctrl_c_gives_what_is_known(folder: Path, tmp_path: Path) -> None:
+    with started(folder, tmp_path, "It will be invoked 4 times more") as process:
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=LIMIT_S)
+        output, _ = process.communicate(timeout=DOCTOR_LIMIT_S)
     assert process.returncode == 2
     (said,) = json.loads(output)["functions"]
     assert said["status"] == "not_judged"
     assert said["baseline"]["failures"] == 0
     assert said["untried"] == [{"what": "1 of 1 cells", "why": "it was interrupted"}]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_before_anything_is_known(folder: Path, tmp_path: Path, times: int) -> None:
+    with started(folder, tmp_path, "invoked 14 times first") as process:
+        for _ in range(times):
+            os.killpg(process.pid, signal.SIGINT)
+        output, told = process.communicate(timeout=DOCTOR_LIMIT_S)
+    assert (process.returncode, output) == (130, "")
+    assert "Traceback" not in told
+    assert times == 2 or "frostline: interrupted" in told

@@ -174,7 +174,7 @@ def test_processes_that_hide_do_not_survive_their_environment(tmp_path: Path, ho
         server.until_state("probe", "frozen")
         assert len([line for line in processes(server.marker, server.run) if "os.setsid()" in line]) == 3
         server.invoke("probe", {"do": "kill_all"})
-        server.until_state("probe", "frozen")
+        server.until_state("probe", "idle")
         assert not [line for line in processes(server.marker, server.run) if "os.setsid()" in line], "a reset ends them, too"
         assert server.invoke("probe", {"do": "orphans"}).payload == 5
     # `up` looks that nothing is left.

@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from frostline.core import fates, middlebox
+from frostline.core.conditions import Conditions
+from frostline.core.events import ConditionsChanged
 from frostline.diagnose.finding import Finding
 from frostline.render.document import (
     CloseData,
@@ -36,7 +39,8 @@ def told() -> dict[str, Any]:
 
 def test_the_names_are_these() -> None:
     answer = told()
-    assert list(answer) == ["format", "header", "environments", "invocations", "connections", "refused", "logs", "traces", "findings"]
+    parts = "format header environments invocations connections refused logs traces conditions findings"
+    assert list(answer) == parts.split()
     names = {
         "header": "version schema started_at level begin end truncated environments_unused events_unrecorded logs_left_out",
         "environments": "id function started ended phases freezes exits",
@@ -52,9 +56,20 @@ def test_the_names_are_these() -> None:
         assert list(one) == expected.split(), part
     environment, connection = answer["environments"][0], answer["connections"][0]
     assert list(environment["phases"][0]) == ["state", "begin", "end", "request_id"]
-    assert list(environment["freezes"][0]) == ["begin", "end", "thawed", "before", "after", "network"]
+    assert list(environment["freezes"][0]) == ["begin", "end", "thawed", "before", "after", "moved_s", "network"]
     assert list(connection["traffic"][0]) == ["begin", "end", "sent", "received", "kind", "while_frozen", "request_id"]
     assert list(connection["closed"][0]) == ["at", "by", "how", "frozen", "reached"]
+
+
+def test_what_was_chosen_while_it_ran_is_in_it() -> None:
+    story = stories.pool()
+    met = Conditions(fates=fates.parse(["survive", "db.local=blackhole"]), middleboxes=middlebox.parse(["alb"]))
+    story.network(ConditionsChanged(environment=stories.POOL, at=BEGAN + 1.5, conditions=None))
+    story.network(ConditionsChanged(at=BEGAN + 1.0, conditions=met))
+    story.network(ConditionsChanged(environment="another", at=BEGAN + 1.2, conditions=met))
+    everybodys, own = json.loads(to_json(select(story.timeline())))["conditions"]
+    assert everybodys == {"at": BEGAN + 1.0, "environment": None, "fates": ["survive", "db.local=blackhole"], "middleboxes": ["alb"]}
+    assert own == {"at": BEGAN + 1.5, "environment": stories.POOL, "fates": None, "middleboxes": None}
 
 
 def test_the_incident_can_be_read_from_it() -> None:
@@ -70,6 +85,7 @@ def test_the_incident_can_be_read_from_it() -> None:
         "thawed": True,
         "before": stories.K2,
         "after": stories.K3,
+        "moved_s": 0.0,
         "network": None,
     }
     assert answer["environments"][0]["freezes"][1]["network"]["waiting"] == 1

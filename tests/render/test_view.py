@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from frostline.core import fates, middlebox
+from frostline.core.conditions import Conditions
+from frostline.core.events import ConditionsChanged
 from frostline.render.head import head, level
 from frostline.render.view import around, choose, choose_lanes, concern, ends, select, spoiled
 from tests.render import stories
@@ -26,6 +29,24 @@ def test_an_environment_that_was_only_kept_ready_is_counted_and_not_drawn() -> N
     view = select(told.timeline())
     assert len(view.lanes) == 1 and view.unused == 1 and view.whole
     assert "1 environment kept ready and never used: not drawn." in head(view).warnings
+
+
+def test_what_connections_met_from_a_moment_on_is_said_above_the_picture() -> None:
+    told = stories.pool()
+    met = Conditions(fates=fates.parse(["survive"]), middleboxes=middlebox.parse(["alb"]))
+    for number in range(5):
+        whose, chosen = (stories.POOL, None) if number else ("", met)
+        told.network(ConditionsChanged(environment=whose, at=BEGAN + 1 + number / 10, conditions=chosen))
+    said = head(select(told.timeline())).warnings
+    assert said[0] == "From 1.000 s on, connections of all environments met survive; middleboxes alb."
+    assert said[1] == f"From 1.100 s on, connections of environment {stories.POOL[:6]} met what all others meet."
+    assert said[3] == "That was changed 2 more times."
+
+
+def test_a_freeze_in_which_clocks_were_moved_is_told_apart() -> None:
+    timeline = stories.pool().timeline()
+    timeline.environments[stories.POOL].freezes[0].moved_s = 3600.0
+    assert head(select(timeline)).warnings[0].startswith("Clocks were moved on in 1 freeze: times are those that an environment lived")
 
 
 def test_the_stretch_around_a_request_reaches_to_the_one_before_and_to_the_other_end_of_a_finding() -> None:

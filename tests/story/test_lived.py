@@ -59,6 +59,16 @@ def test_an_end_in_a_freeze_comes_when_it_would_have_come() -> None:
     assert (told.at, told.last_sent_at, told.last_received_at, path.at) == (360.0, 9.0, 9.5, 360.0)
 
 
+def test_the_last_bytes_before_a_freeze_stay_before_it_when_the_end_is_seen_after_it() -> None:
+    """A middlebox answers the first write by RST: the end is told then, hours later for the environment."""
+    warped = EnvironmentWarped(E, seconds=400.0, ahead_s=400.0)
+    fields = {"connection": 1, "by": "middlebox", "how": "rst", "frozen": False, "reached": "at_once", "sent": 1, "received": 1}
+    closed = ConnectionClosed(E, at=11.0, last_sent_at=9.0, last_received_at=10.5, **fields)  # type: ignore[arg-type]
+    *_, told = [line.event for line in as_lived(said(moves("freezing", "frozen"), warped, moves("frozen", "thawing"), closed))]
+    assert isinstance(told, ConnectionClosed)
+    assert (told.at, told.last_sent_at, told.last_received_at) == (411.0, 9.0, 410.5)
+
+
 def test_what_came_while_frozen_waits_until_the_thaw() -> None:
     warped = EnvironmentWarped(E, seconds=60.0, ahead_s=60.0)
     burst = ConnectionTraffic(E, at=11.0, until=12.0, connection=1, sent=0, received=5, while_frozen=True)

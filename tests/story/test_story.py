@@ -79,7 +79,8 @@ def test_a_story_that_was_cut_off_ends_at_its_last_whole_line(tmp_path: Path, ke
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (b"", "is not a Frostline story"),
+        (b"", "is not a Frostline story: it is empty"),
+        (b"x" * (2 << 20), "is not a Frostline story"),
         (b"\x00\xff\n", "is not a Frostline story"),
         (b'{"a": 1}\n', "is not a Frostline story"),
         (b'{"story":"frostline","schema":99,"version":"9","started_at":1,"level":{}}\n', "schema 99"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frostline.core.effects import Transition
-from frostline.core.events import NetworkRestored
+from frostline.core.events import ConditionsChanged, EnvironmentWarped, NetworkRestored
 from frostline.story.function_error import error_of
 from frostline.story.records import SCHEMA, Header, Line
 from frostline.story.timeline import Timeline, timeline
@@ -58,6 +58,18 @@ def test_a_connection_has_its_traffic_and_its_end() -> None:
     assert connection.name == "api.local:8080" and connection.requests() == [A]
     assert connection.ended == near(4.0) and connection.idle_since(BEGAN + 5) == near(1.025)
     assert [answer.answer for answer in connection.first_writes] == ["rst"]
+
+
+def test_clocks_that_were_moved_on_and_conditions_that_were_changed_are_kept() -> None:
+    lines = two().lines()
+    frozen = next(place for place, line in enumerate(lines) if isinstance(line.effect, Transition) and line.effect.after == "frozen")
+    at = lines[frozen].at
+    warps = [EnvironmentWarped("env-1", seconds=60.0, ahead_s=60.0), EnvironmentWarped("env-1", seconds=9.0, ahead_s=60.0, error="no")]
+    changed = ConditionsChanged(at=at, conditions=None)
+    lines[frozen + 1 : frozen + 1] = [Line(seq=0, at=at, event=event) for event in (*warps, changed)]
+    made = timeline(HEADER, lines)
+    assert made.environments["env-1"].freezes[0].moved_s == 60.0
+    assert made.conditions == [changed]
 
 
 def test_what_was_running_at_a_moment() -> None:

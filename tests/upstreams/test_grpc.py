@@ -105,11 +105,11 @@ def test_every_other_service_is_answered_with_an_empty_message() -> None:
 @pytest.mark.parametrize("tls", ["", ",tls"])
 @pytest.mark.parametrize("how", ["goaway", "fin", "rst"])
 def test_an_idle_connection_is_closed_in_its_way_and_in_time(how: str, tls: str) -> None:
-    with LocalUpstream(f"grpc,idle=0.3,close={how}{tls}") as server, client(server) as call:
+    with LocalUpstream(f"grpc,idle=0.8,close={how}{tls}") as server, client(server) as call:
         call("Get", key="a")
         (closed,) = server.until(UpstreamClosed)
         assert (closed.by, closed.how, closed.why, closed.requests) == ("upstream", how, "idle", 1)
-        assert closed.idle_s >= 0.3
+        assert closed.idle_s >= 0.8
         end = time.monotonic() + LIMIT_S
         while server.connections < 2:  # the client may not have noticed yet
             assert time.monotonic() < end
@@ -118,7 +118,7 @@ def test_an_idle_connection_is_closed_in_its_way_and_in_time(how: str, tls: str)
 
 
 def test_the_goaway_is_a_good_one() -> None:
-    with LocalUpstream("grpc,idle=0.2") as server, connected(server) as sock:
+    with LocalUpstream("grpc,idle=0.6") as server, connected(server) as sock:
         frames = Http2(sock)
         stream = frames.ask("POST", f"/{cache.SERVICE}/None", b"\0" * 5, **{"content-type": "application/grpc", "te": "trailers"})
         frames.until(StreamEnded)
@@ -135,7 +135,7 @@ def ping(frames: Http2, times: int) -> None:
 
 
 def test_pings_are_welcome_and_keep_no_connection_from_being_idle() -> None:
-    with LocalUpstream("grpc,idle=0.5") as server, connected(server) as sock:
+    with LocalUpstream("grpc,idle=1") as server, connected(server) as sock:
         frames = Http2(sock)
         began = time.time()
         ping(frames, 10)
@@ -143,7 +143,7 @@ def test_pings_are_welcome_and_keep_no_connection_from_being_idle() -> None:
         ping(frames, 10)
         (closed,) = server.until(UpstreamClosed)
         assert closed.why == "idle"
-        assert closed.idle_s >= 0.5
+        assert closed.idle_s >= 1
         assert closed.idle_s > closed.at - began - 0.25, "idle since before the last pings"
 
 

@@ -38,7 +38,7 @@ def test_a_client_talks_to_it(tls: str) -> None:
 @pytest.mark.parametrize("tls", ["", ",tls"])
 @pytest.mark.parametrize("how", ["goaway", "fin", "rst"])
 def test_an_idle_connection_is_closed_in_its_way(how: str, tls: str) -> None:
-    with LocalUpstream(f"http2,idle=0.2,close={how}{tls}") as server, connected(server, "h2") as sock:
+    with LocalUpstream(f"http2,idle=0.6,close={how}{tls}") as server, connected(server, "h2") as sock:
         client = Http2(sock)
         stream = client.ask()
         client.until(StreamEnded)
@@ -48,32 +48,33 @@ def test_an_idle_connection_is_closed_in_its_way(how: str, tls: str) -> None:
         assert [(one.error_code, one.last_stream_id) for one in goodbyes] == ([(ErrorCodes.NO_ERROR, stream)] if how == "goaway" else [])
         (closed,) = server.until(UpstreamClosed)
         assert (closed.by, closed.how, closed.why, closed.requests) == ("upstream", how, "idle", 1)
-        assert closed.idle_s >= 0.2
+        assert closed.idle_s >= 0.6
 
 
 def test_pings_are_answered_and_keep_no_connection_from_being_idle() -> None:
-    with LocalUpstream("http2,idle=0.4") as server, connected(server) as sock:
+    with LocalUpstream("http2,idle=1") as server, connected(server) as sock:
         client = Http2(sock)
-        began = time.monotonic()
-        while time.monotonic() - began < 0.3:
+        for _ in range(6):
+            time.sleep(0.05)
+            answered_at = time.time()
             client.h2.ping(b"12345678")
             client.flush()
             client.until(PingAckReceived)
-            time.sleep(0.05)
         (closed,) = server.until(UpstreamClosed)
-        assert 0.4 <= closed.idle_s < 0.3 + 0.4 + (closed.at - server.events[0].at - 0.4)
+        assert closed.idle_s >= 1
+        assert closed.idle_s > closed.at - answered_at, "idle since before the last ping"
 
 
 def test_a_stream_that_is_being_answered_is_not_idle() -> None:
-    with LocalUpstream("http2,idle=0.2") as server, connected(server) as sock:
+    with LocalUpstream("http2,idle=0.6") as server, connected(server) as sock:
         client = Http2(sock)
-        client.ask(path="/?wait=0.5")
+        client.ask(path="/?wait=1")
         client.until(StreamEnded)
         assert len(server.requests) == 1
 
 
 def test_a_stream_that_the_client_resets_is_not_answered() -> None:
-    with LocalUpstream("http2,idle=0.2") as server, connected(server) as sock:
+    with LocalUpstream("http2,idle=0.6") as server, connected(server) as sock:
         client = Http2(sock)
         stream = client.ask(path="/?wait=5")
         client.h2.reset_stream(stream)

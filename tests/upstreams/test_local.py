@@ -17,14 +17,14 @@ from tests.upstreams.clients import connected, end_of
 
 
 async def test_an_event_loop_is_not_in_its_way() -> None:
-    async with LocalUpstream("http1,idle=0.1") as server, httpx.AsyncClient() as client:
+    async with LocalUpstream("http1,idle=0.5") as server, httpx.AsyncClient() as client:
         assert (await client.get(server.url)).json()["number"] == 1
         (closed,) = await server.until_async(UpstreamClosed)
         assert closed.why == "idle"
 
 
 def test_events_are_told_in_order() -> None:
-    with LocalUpstream("http1,idle=0.1") as server:
+    with LocalUpstream("http1,idle=0.5") as server:
         httpx.post(server.url)
         server.until(UpstreamClosed)
         assert [type(event) for event in server.events] == [UpstreamAccepted, UpstreamAsked, UpstreamClosed]
@@ -32,7 +32,7 @@ def test_events_are_told_in_order() -> None:
 
 
 def test_an_echo() -> None:
-    with LocalUpstream("echo,idle=0.1,close=rst") as server, connected(server) as sock:
+    with LocalUpstream("echo,idle=0.5,close=rst") as server, connected(server) as sock:
         sock.sendall(b"hello")
         assert sock.recv(100) == b"hello"
         assert end_of(sock) == ("rst", b"")

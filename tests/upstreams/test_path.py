@@ -18,13 +18,13 @@ GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 def test_an_answer_takes_a_round_trip_and_the_first_one_two() -> None:
     with LocalUpstream(f"http1,rtt={RTT}") as server, connected(server) as sock:
         took = []
-        for _ in range(2):
+        for _ in range(4):
             began = time.monotonic()
             sock.sendall(GET)
             assert sock.recv(1000)
             took.append(time.monotonic() - began)
         assert took[0] >= 2 * RTT - 0.01, "SYN and SYN-ACK have to cross the path first"
-        assert RTT <= took[1] < took[0]
+        assert RTT <= min(took[1:]) < 2 * RTT
 
 
 def test_a_tls_handshake_takes_round_trips() -> None:

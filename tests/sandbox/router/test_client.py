@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from frostline.sandbox.router import HOST_ADDRESS
 from frostline.sandbox.router.client import Router, RouterError
+from frostline.sandbox.router.messages import Furnished
 from tests.sandbox.router.conftest import Lab
 from tests.sandbox.router.machine import SOURCES, Machine
 
@@ -92,6 +94,23 @@ async def test_attaching_without_a_router_fails_with_a_sentence(lab: Lab) -> Non
     assert str(error) == "the lab's router has ended; start Frostline again"
 
 
+async def test_descriptors_that_were_not_handed_on_are_closed_with_the_router() -> None:
+    """The dialer fails when the lab has given away its namespace and sockets; and the lab gives more away."""
+    router = Router(lambda _: None)
+    for _ in range(2):
+        given, watched = os.pipe()
+        router._told(Furnished(), [given])
+        await router.close()
+        assert _has_no_reader(watched)
+        os.close(watched)
+
+
+def _has_no_reader(pipe: int) -> bool:
+    poll = select.poll()
+    poll.register(pipe, 0)
+    return bool(poll.poll(0))
+
+
 async def test_an_attachment_under_way_is_answered_when_the_router_is_lost(lab: Lab) -> None:
     await lab.router.open(lab.machine.spawn)
     os.kill(pids(lab)["lab"], signal.SIGSTOP)
@@ -117,12 +136,10 @@ async def test_without_nft_opening_says_what_to_install(machine: Machine) -> Non
         await router.open(machine.spawn)
 
 
-async def test_rules_that_nft_refuses_say_what_the_kernel_lacks(machine: Machine, tmp_path: Path) -> None:
-    nft = tmp_path / "nft"
+async def test_rules_that_nft_refuses_say_what_the_kernel_lacks(machine: Machine, anybodys: Path) -> None:
+    nft = anybodys / "nft"
     nft.write_text("#!/bin/sh\necho 'Error: Could not process rule: No such file or directory' >&2\nexit 1\n")
     nft.chmod(0o755)
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
     router = Router(lambda _: None, nft=str(nft))
     with pytest.raises(RouterError, match=r"refused the router's rules \(Error: .*No such file or directory\): .*TPROXY"):
         await router.open(machine.spawn)

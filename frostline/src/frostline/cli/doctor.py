@@ -101,6 +101,12 @@ def doctor(path: str, functions: tuple[str, ...], **options: Any) -> None:
         raise SystemExit(_doctor(path, functions, options))
     except Failure as error:
         raise _NotJudged(error.message) from error
+    except KeyboardInterrupt:  # where no loop was running yet; what click makes of it is 1, a verdict
+        raise _Interrupted("interrupted") from None
+
+
+class _Interrupted(Failure):
+    exit_code = INTERRUPTED
 
 
 class _NotJudged(Failure):
@@ -166,8 +172,7 @@ def _see(asked: Sequence[Question], folder: Path, view: DoctorView, chosen: _Opt
         patient = _carry_out(question, folder, str(number), view)
         if patient is None:
             if not patients:
-                view.note(f"interrupted before anything was known of {question.deployment.function.name}")
-                raise SystemExit(INTERRUPTED)
+                raise _Interrupted(f"interrupted before anything was known of {question.deployment.function.name}")
             break
         patients.append(patient)
         if not chosen.quiet:

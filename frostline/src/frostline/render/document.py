@@ -11,7 +11,7 @@ import math
 import msgspec
 from msgspec import Struct
 
-from ..core.events import ConnectionRefused, ConnectionTraffic
+from ..core.events import ConditionsChanged, ConnectionRefused, ConnectionTraffic
 from ..diagnose.finding import Finding
 from ..story.timeline import Connection, Freeze, Invocation, LogLine
 from .view import Lane, View, concern, ends
@@ -46,6 +46,17 @@ class HeaderData(Struct, frozen=True, kw_only=True):
     """Log lines that this object left out."""
 
 
+class ConditionsData(Struct, frozen=True, kw_only=True):
+    """What was chosen while functions ran."""
+
+    at: float
+    environment: str | None
+    """None: for all that have none of their own."""
+    fates: list[str] | None
+    """As they are written on the command line. None: the environment has none of its own any more."""
+    middleboxes: list[str] | None
+
+
 class PhaseData(Struct, frozen=True):
     state: str
     begin: float
@@ -61,6 +72,8 @@ class FreezeData(Struct, frozen=True, kw_only=True):
     """The request that ran before it."""
     after: str | None
     """The request that it was thawed for."""
+    moved_s: float
+    """How much of it the environment's clocks were moved on by."""
     network: NetworkData | None
     """What became of connections, where the network was frozen too."""
 
@@ -230,6 +243,7 @@ class Document(Struct, frozen=True, kw_only=True):
     refused: list[RefusedData]
     logs: list[LogData]
     traces: list[TraceData]
+    conditions: list[ConditionsData]
     findings: list[Finding]
     """As `diagnose` tells them, worst first."""
 
@@ -259,6 +273,7 @@ def document(view: View, *, logs_most: int | None = None) -> Document:
         refused=[_refused(one) for lane in view.lanes for one in lane.refused],
         logs=[_log(one) for one in logs],
         traces=[msgspec.convert(one, TraceData, from_attributes=True) for lane in view.lanes for one in lane.traces],
+        conditions=[_conditions(one) for one in view.conditions],
         findings=list(view.findings),
     )
 
@@ -275,6 +290,16 @@ def _logs(view: View, most: int | None) -> tuple[list[LogLine], int]:
     marked = {one.request_id for one in view.invocations if one.failed} | {each for one in view.findings for each in one.requests}
     first = sorted(range(len(logs)), key=lambda index: logs[index].request_id not in marked)[:most]
     return [logs[index] for index in sorted(first)], len(logs) - most
+
+
+def _conditions(one: ConditionsChanged) -> ConditionsData:
+    chosen = one.conditions
+    return ConditionsData(
+        at=one.at,
+        environment=one.environment or None,
+        fates=None if chosen is None else chosen.fates.texts(),
+        middleboxes=None if chosen is None else chosen.middleboxes.texts(),
+    )
 
 
 def _environment(lane: Lane) -> EnvironmentData:
@@ -301,6 +326,7 @@ def _freeze(freeze: Freeze) -> FreezeData:
         thawed=freeze.thawed,
         before=freeze.before,
         after=freeze.after,
+        moved_s=freeze.moved_s,
         network=None if network is None else msgspec.convert(network, NetworkData, from_attributes=True),
     )
 

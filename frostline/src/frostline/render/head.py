@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from msgspec import Struct
 
 from .view import View
 from .words import clean, duration, number
+
+CHANGES = 3
+"""Most changes of conditions that are told."""
+LONGEST_CHANGE = 240
 
 
 class Head(Struct, frozen=True):
@@ -67,9 +72,29 @@ def _warnings(view: View) -> list[str]:
             f"A part of the story: {number(len(view.lanes), 'environment')} of {len(timeline.environments) - view.unused:,}, "
             f"from {begin:.3f} s to {end:.3f} s after its beginning."
         )
+    said += _chosen(view)
+    freezes = [one for lane in view.lanes for one in lane.life.freezes if one.begin <= view.end and one.end >= view.begin]
+    if moved := sum(freeze.moved_s > 0 for freeze in freezes):
+        said.append(
+            f"Clocks were moved on in {number(moved, 'freeze')}: times are those that an environment lived, and cannot be compared between two."
+        )
     unrecorded = sum(lane.life.unrecorded for lane in view.lanes)
     if unrecorded:
         said.append(f"More happened than was recorded: {number(unrecorded, 'event')} of connections were left out.")
     if view.unused:
         said.append(f"{number(view.unused, 'environment')} kept ready and never used: not drawn.")
     return said
+
+
+def _chosen(view: View) -> Iterator[str]:
+    """What was chosen while functions ran: connections met that from then on."""
+    for one in view.conditions[:CHANGES]:
+        whose = f"environment {one.environment[:6]}" if one.environment else "all environments"
+        if one.conditions is None:
+            met = "what all others meet"
+        else:
+            boxes = one.conditions.middleboxes.texts()
+            met = ", ".join(one.conditions.fates.texts()) + (f"; middleboxes {', '.join(boxes)}" if boxes else "")
+        yield clean(f"From {one.at - view.timeline.begin:.3f} s on, connections of {whose} met {met}.", LONGEST_CHANGE)
+    if (more := len(view.conditions) - CHANGES) > 0:
+        yield f"That was changed {number(more, 'more time')}."

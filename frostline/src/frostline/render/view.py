@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from ..core.events import ConnectionRefused, FirstWriteAnswered
+from ..core.events import ConditionsChanged, ConnectionRefused, FirstWriteAnswered
 from ..core.states import State
 from ..diagnose.finding import Finding
 from ..story.grpc_trace import GrpcTrace
@@ -51,6 +51,12 @@ class View(Struct):
     """Environments that were kept ready and never used; they are not drawn."""
     numbers: dict[str, int]
     """Request id to its number in the whole story, from 1, in the order of arrival."""
+
+    @property
+    def conditions(self) -> list[ConditionsChanged]:
+        """Those that were chosen in what is shown, for what is shown."""
+        shown = {"", *(lane.life.id for lane in self.lanes)}
+        return [one for one in self.timeline.conditions if self.begin <= one.at <= self.end and one.environment in shown]
 
     @property
     def invocations(self) -> list[Invocation]:

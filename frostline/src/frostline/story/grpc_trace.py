@@ -22,6 +22,7 @@ The time that a line carries is not read: a function's clock may be another one 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -105,6 +106,13 @@ _GO_SAYS: tuple[tuple[str, GrpcWhat], ...] = (
     ("Closing: connection error", "disconnected"),
 )
 _CORE_TRACERS = {"chttp2_transport": "http_keepalive", "writing": "http_keepalive", "polling_resolver": "dns_resolver"}
+
+
+def read_traces(text: str, *, at: float, environment: str, request_id: str | None) -> Iterator[GrpcTrace]:
+    """All that a log line, which may be several, has of them."""
+    for line in text.splitlines():
+        if (trace := read_trace(line, at=at, environment=environment, request_id=request_id)) is not None:
+            yield trace
 
 
 def read_trace(text: str, *, at: float, environment: str, request_id: str | None) -> GrpcTrace | None:

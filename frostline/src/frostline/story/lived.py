@@ -8,6 +8,7 @@ ones cannot be compared any more.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
@@ -20,13 +21,26 @@ from .records import Line
 class _Clock:
     """One environment's."""
 
-    __slots__ = ("ahead", "before", "frozen")
+    __slots__ = ("_since", "before", "frozen")
 
     def __init__(self) -> None:
-        self.ahead = 0.0
+        self._since = [(0.0, 0.0)]
+        """From when on, of the machine's time, it is ahead by how much."""
         self.before = 0.0
         """How far it was ahead when the freeze began that is, or that was last."""
         self.frozen = False
+
+    @property
+    def ahead(self) -> float:
+        return self._since[-1][1]
+
+    def move(self, at: float, ahead: float) -> None:
+        """From now on."""
+        self._since.append((at, max(ahead, self.ahead)))
+
+    def lived(self, at: float) -> float:
+        """What the environment called a moment of the machine's time, which may be long past."""
+        return at + self._since[max(bisect_left(self._since, at, key=lambda moved: moved[0]) - 1, 0)][1]
 
 
 def as_lived(lines: Iterable[Line]) -> Iterator[Line]:
@@ -40,7 +54,7 @@ def as_lived(lines: Iterable[Line]) -> Iterator[Line]:
             continue
         clock = clocks.setdefault(environment, _Clock())
         if isinstance(said, EnvironmentWarped):
-            clock.ahead = max(said.ahead_s, clock.ahead)
+            clock.move(line.at, said.ahead_s)
         yield line if not clock.ahead else _moved(line, clock)
         if isinstance(said, Transition):
             clock.frozen = said.after == "frozen"
@@ -66,12 +80,12 @@ def _seen(event: NetworkEvent, clock: _Clock) -> NetworkEvent:
         case ConnectionTraffic():
             return replace(event, at=event.at + (before if event.while_frozen else ahead), until=event.until + ahead)
         case ConnectionClosed():
-            past = before if event.frozen else ahead
+            sent_at, received_at = event.last_sent_at, event.last_received_at
             return replace(
                 event,
-                at=event.at + past,
-                last_sent_at=None if event.last_sent_at is None else event.last_sent_at + past,
-                last_received_at=None if event.last_received_at is None else event.last_received_at + past,
+                at=event.at + (before if event.frozen else ahead),
+                last_sent_at=None if sent_at is None else clock.lived(sent_at),
+                last_received_at=None if received_at is None else clock.lived(received_at),
             )
         case PathExpired():
             return replace(event, at=event.at + (before if clock.frozen else ahead))

@@ -10,6 +10,9 @@ import msgspec
 
 from .records import SCHEMA, Header, Line, decode_header, decode_line
 
+LONGEST_HEADER = 1 << 20
+"""Bytes. What has no line's end by then is no story."""
+
 
 class StoryError(Exception):
     """A file that is not a story, or not one that this version reads. The message is for a person."""
@@ -25,7 +28,9 @@ class Story:
         self._file = file
         self._name = name
         self.truncated = False
-        first = file.readline()
+        first = file.readline(LONGEST_HEADER)
+        if not first:
+            raise StoryError(f"{name} is not a Frostline story: it is empty.")
         try:
             self.header: Header = decode_header(first)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Literal
 
 from msgspec import Struct, field
 
 from ..core.effects import Emit, FunctionFailed, Resolve, StartEnvironment, Succeeded, Throttled, Transition, Unavailable
 from ..core.events import (
+    ConditionsChanged,
     ConnectionClosed,
     ConnectionLost,
     ConnectionOpened,
@@ -35,7 +36,7 @@ from ..core.events import (
 )
 from ..core.function import Function
 from .function_error import error_of
-from .grpc_trace import GrpcTrace, read_trace
+from .grpc_trace import GrpcTrace, read_traces
 from .lived import as_lived
 from .records import Header, Line
 
@@ -66,6 +67,8 @@ class Freeze(Struct):
     network: NetworkRestored | None = None
     """What became of connections, where the network was frozen too."""
     thawed: bool = False
+    moved_s: float = 0.0
+    """How much of it its clocks were moved on by, in no time."""
 
     @property
     def gap_s(self) -> float:
@@ -216,12 +219,10 @@ class Timeline(Struct):
     logs: list[LogLine] = field(default_factory=list)
     traces: list[GrpcTrace] = field(default_factory=list)
     """What gRPC libraries wrote about their connections, where they were told to trace."""
+    conditions: list[ConditionsChanged] = field(default_factory=list)
+    """Fates and middleboxes that were chosen while it ran."""
     truncated: bool = False
     """The recording was cut off; set by whoever read the file."""
-
-    def connections_of(self, environment: str) -> list[Connection]:
-        """An environment's connections, in the order in which they were opened."""
-        return [one for one in self.connections.values() if one.environment == environment]
 
 
 def timeline(header: Header, lines: Iterable[Line]) -> Timeline:
@@ -285,8 +286,10 @@ class _Builder:
             ):
                 if (found := made.invocations.get(request_id)) is not None and found.responded is None:
                     found.responded = at
-            case EnvironmentWarped(environment=environment, ahead_s=ahead):
+            case EnvironmentWarped(environment=environment, ahead_s=ahead, seconds=seconds, error=error):
                 self._ahead[environment] = ahead
+                if (life := made.environments.get(environment)) is not None and life.freezes and not error:
+                    life.freezes[-1].moved_s += seconds
             case ProcessExited(environment=environment) if environment in made.environments:
                 made.environments[environment].exits.append((at, event))
             case _:
@@ -333,7 +336,7 @@ class _Builder:
         line = LogLine(emit.time, emit.environment, emit.request_id, emit.type, emit.text)
         self.made.logs.append(line)
         if emit.type in ("function", "extension"):
-            self.made.traces += _traces(line)
+            self.made.traces += read_traces(line.text, at=line.at, environment=line.environment, request_id=line.request_id)
 
     # Connections -------------------------------------------------------------------------------------------------------------------------
 
@@ -343,6 +346,8 @@ class _Builder:
         match event:
             case ConnectionOpened():
                 made.connections[event.connection] = Connection(event)
+            case ConditionsChanged():
+                made.conditions.append(event)
             case ConnectionRefused():
                 made.refused.append(event)
             case NetworkRestored(environment=environment) if environment in made.environments:
@@ -389,9 +394,3 @@ def _resolve(invocation: Invocation, outcome: object) -> None:
             invocation.outcome, invocation.error_message = "unavailable", message
         case _:
             pass
-
-
-def _traces(line: LogLine) -> Iterator[GrpcTrace]:
-    for text in line.text.splitlines():
-        if (trace := read_trace(text, at=line.at, environment=line.environment, request_id=line.request_id)) is not None:
-            yield trace

@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...core.middlebox import PEER
 from ...story.timeline import Connection, EnvironmentLife, Freeze, Invocation
@@ -103,6 +104,10 @@ def _case(evidence: Evidence, life: EnvironmentLife, connection: Connection) -> 
     if freeze is None or victim is None or last > freeze.end:
         return None
     death = _death(life, connection, write, last)
+    if death is not None and death.frozen and (before := life.freeze_before(death.at)) is not None:
+        # What a server says before it ends an idle connection (GOAWAY, an error message) belongs to its end.
+        last = min(last, max(last_byte(connection, before.begin), connection.opened.at))
+        death = replace(death, idle_s=max(death.at - last, 0.0))
     error = evidence.error(victim)
     reopened = evidence.next_opened(life, connection.name, write.at, victim.finished or evidence.timeline.end)
     failed = bool(error) and about_the_network(error) and (reopened is None or trouble(error) is not None)

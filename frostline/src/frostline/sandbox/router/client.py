@@ -266,7 +266,7 @@ class Router:
 
     def _told(self, message: AnyMessage, fds: list[int]) -> None:
         match message:
-            case Ready() if self._ending:
+            case Ready() | Furnished() if self._ending:
                 pass
             case Furnished():
                 self._furniture += [os.dup(fd) for fd in fds]
@@ -285,16 +285,14 @@ class Router:
                 self._lose(reason)
             case _:
                 self._told_of_environments(message)
-        for fd in fds:
-            os.close(fd)
+        _close(fds)
 
     def _hand_on_furniture(self) -> None:
         furniture, self._furniture = self._furniture, []
         if furniture:
             self._helpers["dialer"].channel.send(OwnHosts(self._hosts), furniture[:1])
             self._on_listening(furniture[1:])
-        for fd in furniture:
-            os.close(fd)
+        _close(furniture)
 
     def _told_of_environments(self, message: AnyMessage) -> None:
         match message:
@@ -346,6 +344,8 @@ class Router:
             with suppress(OSError):
                 helper.channel.finish()
         self._settle(error)
+        furniture, self._furniture = self._furniture, []
+        _close(furniture)
         self._addresses.clear()
         self._leaving.clear()
         self._holds.clear()
@@ -362,6 +362,11 @@ class Router:
                 self._opened.set_result(None)
             else:
                 self._opened.set_exception(error)
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class _Helper:

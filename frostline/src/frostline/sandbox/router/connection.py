@@ -234,7 +234,7 @@ class Connection:
         elif self.relay is not None and self._held is not None:
             end = self._held.call_off()
             if end is not None and end.by == "middlebox":
-                self._path_died(end.how)
+                self._path_died(end.how, end.at)
             else:
                 self.relay.inward.release()
                 self.relay.outward.release()
@@ -265,6 +265,7 @@ class Connection:
         if relay.inward.held and self._held is not None:
             self._held.ends(End("peer", how, at))
         else:  # told at once, as processes may run at any moment
+            self._record.peer_ends_at = at
             relay.failed("peer") if how == "rst" else relay.inward.pass_on()
 
     def _expired(self, middlebox: Middlebox, at: float) -> None:
@@ -279,14 +280,14 @@ class Connection:
                     self.relay.outer.shutdown(socket.SHUT_WR)
             self._held.ends(End("middlebox", middlebox.then, at))
         else:
-            self._path_died(middlebox.then)
+            self._path_died(middlebox.then, at)
 
-    def _path_died(self, then: Then) -> None:
+    def _path_died(self, then: Then, at: float) -> None:
         """While nothing is held."""
         assert self.relay is not None and self._idle is not None
         self._first_write.lose(self._idle.since())
         if then == "fin":
-            self._record.closed(self.relay, "middlebox", "fin", met=self._met)
+            self._record.closed(self.relay, "middlebox", "fin", met=self._met, at=at)
             self.relay.end(socket.socket.close, socket.socket.close)
         elif then == "rst":
             self._vanish(keep_far=True)
@@ -325,12 +326,11 @@ class Connection:
 
     def written_in_vain(self) -> bool:
         """For a black hole that is not watched: whether the environment has sent something into it. Told once."""
-        found = tcp.drops(self.inner) > 0
-        if found:
-            self._first_write.answered_unseen("nothing", self._services.now())
+        if found := tcp.drops(self.inner) > 0:
+            self.swallowed(self._services.now(), None)
         return found
 
-    def swallowed(self, at: float, sent: Sent) -> None:
+    def swallowed(self, at: float, sent: Sent | None) -> None:
         """For a black hole: the environment has sent something into it."""
         self._first_write.answered_unseen("nothing", at, sent)
 
@@ -343,11 +343,10 @@ class Connection:
 
     def abandon(self) -> None:
         """Give one up that carries nothing: too many came after it."""
+        self._services.unread.discard(self.flow)
         if self._far is not None:
             self._end_far()
-            return
-        self._services.unread.discard(self.flow)
-        if self.relay is not None:
+        elif self.relay is not None:
             self.relay.end(tcp.vanish, tcp.reset)
         else:
             tcp.vanish(self.inner)

@@ -25,6 +25,8 @@ class Record:
         self._host, self._destination, self._port = host, destination, port
         self._began = services.now()
         self._closed = False
+        self.peer_ends_at: float | None = None
+        """When the peer will have ended it, in time that is made to pass."""
 
     def opened(self, fate: Fate, middlebox: Middlebox | None) -> None:
         """The destination answered."""
@@ -93,6 +95,7 @@ class Record:
             return
         self._closed = True
         foreign = by != "environment"
+        at = self.peer_ends_at if by == "peer" and at is None else at
         sent, received = relay.outward, relay.inward
         self._services.tell(
             ConnectionClosed(
