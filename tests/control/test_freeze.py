@@ -80,6 +80,7 @@ async def test_a_freeze_that_is_answered_after_the_thaw_is_not_believed(rig: Rig
         await rig.sandbox.until(lambda: bool(rig.sandbox.called("thaw")))
         rig.sandbox.release("freeze")
         assert await rig.states() == ["thawing"]
+        rig.sandbox.hold("freeze")  # the next one, which may begin as soon as the invocation is answered
         rig.sandbox.release("thaw")
     assert second.result().json() == 2
     assert len(rig.seen(EnvironmentFrozen)) == 1
@@ -90,7 +91,7 @@ async def test_a_freeze_that_fails_is_said_and_tried_again_and_the_function_runs
     rig.sandbox.fails["freeze"] = "the freezer is stuck"
     await rig.start(policy=replace(POLICY, freeze_retry_s=0.005))
     await rig.invoke(1)
-    await rig.sandbox.until(lambda: len(rig.sandbox.called("freeze")) == 2)
+    await rig.sandbox.until(lambda: len(rig.sandbox.called("freeze")) > 1)
     rig.sandbox.fails.clear()
     await rig.sandbox.until_frozen()
     assert any("the freezer is stuck" in note for note in rig.notes)
@@ -128,7 +129,7 @@ async def test_a_timeout_of_the_function_s_own_is_overdue_at_the_thaw(rig: Rig) 
     async def program(process: Process) -> None:
         async def timer() -> None:
             began = time.monotonic()
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.25)
             fired.append(time.monotonic() - began)
 
         async def handler(_: Process, event: Event) -> bytes:
@@ -142,11 +143,11 @@ async def test_a_timeout_of_the_function_s_own_is_overdue_at_the_thaw(rig: Rig) 
     await rig.start(policy=replace(POLICY, freeze_delay_s=0.0))
     await rig.invoke("set")
     await rig.sandbox.until_frozen()
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(0.4)
     assert fired == []
     await rig.invoke("look")
     await eventually(lambda: bool(fired))
-    assert fired[0] >= 0.03
+    assert fired[0] >= 0.4
 
 
 async def test_a_machine_that_cannot_freeze_runs_functions_all_the_same(rig: Rig) -> None:
@@ -164,7 +165,6 @@ async def test_an_idle_environment_is_reclaimed_after_the_idle_timeout(rig: Rig)
     rig.sandbox.programs["runtime"] = ECHO
     await rig.start(policy=replace(POLICY, idle_timeout_s=0.05))
     await rig.invoke(1)
-    await rig.sandbox.until_frozen()
     await rig.sandbox.until(lambda: not rig.sandbox.environments)
     assert await rig.states() == []
     assert (await rig.invoke(2)).json() == 2

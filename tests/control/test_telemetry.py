@@ -132,7 +132,7 @@ async def test_a_subscriber_over_tcp_gets_lines(rig: Rig) -> None:
 
 
 async def test_records_that_come_close_together_go_out_together(rig: Rig) -> None:
-    subscriber = Subscriber(timeout_ms=100, types=("function",))
+    subscriber = Subscriber(timeout_ms=500, types=("function",))
     await start(rig, subscriber)
     for number in range(10):
         await rig.invoke(number)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from frostline.core.middlebox import PEER
 from frostline.diagnose.diagnosis import findings
 
-from .told import A, B, C, Told
+from .told import BEGAN, A, B, C, Told
 
 RESET = "ConnectionError: ('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))"
 
@@ -261,6 +262,38 @@ def test_a_middlebox_that_forgot_it_is_named_with_its_limit() -> None:
     story.first_write(1, 401.01, "rst", after_s=None)
     [found] = findings(story.timeline())
     assert "The middlebox nat-gateway forgot it, after 5 min 50 s without a byte, while the environment was frozen" in found.claim
+
+
+@pytest.mark.parametrize("middlebox", ["alb", PEER])
+def test_one_that_time_that_was_made_to_pass_has_ended_and_whose_end_was_delivered(middlebox: str) -> None:
+    """http.client: it never looks, writes, and says broken pipe; nothing of that reaches the router."""
+    story = Told()
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, middlebox=middlebox, fate="fin_delivered")
+    story.sends(1, 1.02)
+    story.expires(1, 61.025, idle_s=60.0, then="fin", middlebox=middlebox)
+    story.closes(1, 61.025, by="middlebox", frozen=True)
+    story.invocation(B, 401.0, 401.1, error="BrokenPipeError: [Errno 32] Broken pipe")
+    [found] = findings(story.timeline())
+    assert (found.rule, found.severity, found.requests) == ("stale-connection-reused", "failure", (A, B))
+    said = "The peer closed it" if middlebox == PEER else "The middlebox alb forgot it"
+    assert f"{said}, after 60.0 s without a byte, while the environment was frozen" in found.claim
+    assert "was given it after 6 min 40 s and failed before it wrote" in found.claim
+
+
+def test_what_a_server_says_before_it_ends_an_idle_connection_belongs_to_its_end() -> None:
+    """PostgreSQL's error, or a GOAWAY, where the end is delivered at once."""
+    story = Told()
+    story.invocation(A, 1.0, 1.1)
+    story.opens(1, 1.01, fate="fin_delivered", port=5432)
+    story.sends(1, 1.02)
+    story.sends(1, 4.02, sent=0, received=116, took=0.0)
+    story.closes(1, 4.021, by="peer", frozen=True, last_sent_at=BEGAN + 1.021, last_received_at=BEGAN + 4.02)
+    story.invocation(B, 6.0, 6.1, error="OperationalError: server closed the connection unexpectedly")
+    story.sends(1, 6.01, sent=80, received=0, took=0.0)
+    [found] = findings(story.timeline())
+    assert "sent FIN, which its kernel received (fate: fin_delivered), after 3.0 s without a byte" in found.claim
+    assert "wrote on it after 5.0 s" in found.claim
 
 
 def test_a_path_that_forgot_it_unseen() -> None:

@@ -158,13 +158,14 @@ class Server:
             time.sleep(0.005)
         raise AssertionError(f"{function} has no environment that is {state}: {self.environments()}")
 
-    def until_open(self, port: int, count: int) -> None:
+    def until_open(self, port: int, count: int, *, machine: bool = True) -> None:
         """Wait until the kernel holds so many connections to a port as open, in all networks of this server together.
 
-        A connection of a function is two: the environment's to the router, and the router's to the peer.
+        A connection of a function is two: the environment's to the router, and the router's to the peer. `machine`: the peer is in the machine's
+        own network, where others may have connections to a well-known port.
         """
         end = time.monotonic() + LIMIT_S
-        while (found := open_connections(processes(self.marker, self.run), port)) != count:
+        while (found := open_connections(processes(self.marker, self.run), port, machine=machine)) != count:
             assert time.monotonic() < end, f"{found} connections to port {port} are open, and not {count}"
             time.sleep(0.005)
 
@@ -328,13 +329,15 @@ def processes(marker: str, run: str) -> list[str]:
     return found
 
 
-def open_connections(lines: Iterable[str], port: int) -> int:
-    """How many connections to a port are ESTABLISHED in the networks that these processes see, each network counted once."""
+def open_connections(lines: Iterable[str], port: int, *, machine: bool) -> int:
+    """How many connections to a port are ESTABLISHED in the networks that these processes see, each network counted once, and `machine`'s own or not."""
     tables: dict[int, str] = {}
     for line in lines:
         folder = Path("/proc", line.removeprefix("process ").partition(":")[0])
         with contextlib.suppress(OSError):
             tables[(folder / "ns" / "net").stat().st_ino] = "".join((folder / "net" / name).read_text() for name in ("tcp", "tcp6"))
+    if not machine:
+        tables.pop(Path("/proc/self/ns/net").stat().st_ino, None)
     rows = [row.split() for table in tables.values() for row in table.splitlines()]
     return sum(row[3] == "01" and int(row[2].partition(":")[2], 16) == port for row in rows)
 

@@ -121,6 +121,7 @@ def test_ctrl_c_before_anything_is_known(folder: Path, tmp_path: Path, times: in
         for _ in range(times):
             os.killpg(process.pid, signal.SIGINT)
         output, told = process.communicate(timeout=DOCTOR_LIMIT_S)
-    assert (process.returncode, output) == (130, "")
+    # A machine may be so busy that something is known by then.
+    assert process.returncode == (2 if output else 130)
     assert "Traceback" not in told
-    assert times == 2 or "frostline: interrupted" in told
+    assert "Warning" not in told

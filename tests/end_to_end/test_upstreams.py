@@ -53,7 +53,7 @@ def post_over_a_freeze(server: Server, *, delivered: bool = False) -> tuple[str,
     event = {"do": "post", "url": f"https://{HOST}/orders"}
     first = str(server.invoke("f", event).payload)
     server.until_state("f", "frozen")
-    server.until_open(443, 0 if delivered else 1)
+    server.until_open(443, 0 if delivered else 1, machine=False)
     return first, str(server.invoke("f", event).payload)
 
 
@@ -88,7 +88,7 @@ def test_a_grpc_client_finds_the_cache_by_its_name(tmp_path: Path) -> None:
         event = {"target": "cache.local:8080", "key": "a"}
         assert server.invoke("f", event).payload == "", "an empty message: nothing found"
         server.until_state("f", "frozen")
-        server.until_open(8080, 1)
+        server.until_open(8080, 1, machine=False)
         assert server.invoke("f", event).payload in ("UNAVAILABLE", "CANCELLED")
         assert server.invoke("f", event).payload == ""
 

@@ -45,6 +45,9 @@ def test_a_healthy_function_survives_it(frozen: Frostline) -> None:
     fn.idle(hours=8, fate="lost")
     assert fn.invoke({"id": 2}).ok
     assert fn.findings == []
+    assert [(one.rule, one.severity) for one in fn.costs] == [("stale-connection-reused", "cost")], (
+        "it found out by itself, and asked again"
+    )
     assert len(fn.connections) == 2
 
 

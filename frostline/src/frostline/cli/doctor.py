@@ -99,6 +99,8 @@ def doctor(path: str, functions: tuple[str, ...], **options: Any) -> None:
     """
     try:
         raise SystemExit(_doctor(path, functions, options))
+    except _Interrupted:
+        raise
     except Failure as error:
         raise _NotJudged(error.message) from error
     except KeyboardInterrupt:  # where no loop was running yet; what click makes of it is 1, a verdict
@@ -106,6 +108,8 @@ def doctor(path: str, functions: tuple[str, ...], **options: Any) -> None:
 
 
 class _Interrupted(Failure):
+    """Nothing is known yet."""
+
     exit_code = INTERRUPTED
 
 

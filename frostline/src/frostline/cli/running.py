@@ -79,6 +79,7 @@ def run(work: Coroutine[Any, Any, Result], *, endless: bool = False, scratch: Pa
     except SandboxError as error:
         raise Failure(str(error)) from error
     except KeyboardInterrupt:
+        work.close()  # the loop had not begun with it, or has given it up
         raise SystemExit(130) from None
     if signum is not None and not endless:
         raise SystemExit(128 + signum)

@@ -14,7 +14,7 @@ _VARIES = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|\d+"
 
 
 def duration(seconds: float) -> str:
-    """`0.3 ms`, `12 ms`, `4.5 s`, `2 min 5 s`."""
+    """`0.3 ms`, `12 ms`, `4.5 s`, `2 min 5 s`, `8 h 20 min`."""
     if seconds < 0.001:
         return f"{max(seconds, 0.0) * 1e3:.1f} ms"
     if seconds < 0.9995:
@@ -22,6 +22,9 @@ def duration(seconds: float) -> str:
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     return f"{minutes} min {rest} s" if rest else f"{minutes} min"
 
 

@@ -167,10 +167,11 @@ class Ladder:
     def _first_write(self, first: FirstWriteAnswered) -> None:
         top, x = self._top, self._x(first.at)
         wrote = self._x(first.at - (first.after_s or 0.0))
+        lost = f" ({size(first.sent)}, which nobody took)" if first.sent else ""
         self._marks.append(path(f"M{wrote:.1f} {top + NEAR}L{wrote + 3:.1f} {top + MIDDLE}", "arrow s-sent"))
         if first.answer == "nothing":
             self._marks.append(_cross(wrote + 3, top + MIDDLE, "failed"))
-            self._say(0, x, "no answer", "failed", "the first write after the thaw was not answered")
+            self._say(0, x, "no answer", "failed", f"the first write after the thaw{lost} was not answered")
             return
         back = max(x, wrote + 9)
         flag = first.answer.upper()
@@ -179,7 +180,7 @@ class Ladder:
             _head(back, top + NEAR, "failed", down=False),
         ]
         after = f" after {duration(first.after_s)}" if first.after_s is not None else ""
-        self._say(0, back, flag, "failed", f"the first write after the thaw was answered by {flag}{after}")
+        self._say(0, back, flag, "failed", f"the first write after the thaw{lost} was answered by {flag}{after}")
 
     def _taken_away(self) -> None:
         lost, expired = self._connection.lost, self._connection.expired

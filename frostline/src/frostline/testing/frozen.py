@@ -163,9 +163,15 @@ class Function:
 
     @property
     def findings(self) -> list[Finding]:
-        """What its recording proves so far, the worst first: docs/findings.md has them all."""
+        """What its recording proves so far, failures and then risks: docs/findings.md has them all."""
         __tracebackhide__ = hidden
         return self._portal.call(self._life.findings())
+
+    @property
+    def costs(self) -> list[Finding]:
+        """What its recording proves that it survives, and pays for with time: it may be meant so."""
+        __tracebackhide__ = hidden
+        return self._portal.call(self._life.costs())
 
     @property
     def connections(self) -> list[Connection]:

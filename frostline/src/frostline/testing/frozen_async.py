@@ -128,6 +128,11 @@ class AsyncFunction:
         __tracebackhide__ = hidden
         return await self._portal.wait(self._life.findings())
 
+    async def costs(self) -> list[Finding]:
+        """See `Function.costs`."""
+        __tracebackhide__ = hidden
+        return await self._portal.wait(self._life.costs())
+
     async def connections(self) -> list[Connection]:
         """See `Function.connections`."""
         __tracebackhide__ = hidden

@@ -198,8 +198,12 @@ class Life:
         return timeline(self._header, concerning(self._shared.lines(self._begin), [self.name]))
 
     async def findings(self) -> list[Finding]:
-        """What the story proves, the worst first."""
-        return findings(await self.story())
+        """What the story proves of what broke, or would without luck; the worst first."""
+        return [one for one in findings(await self.story()) if one.severity != "cost"]
+
+    async def costs(self) -> list[Finding]:
+        """What the story proves that cost time and broke nothing."""
+        return [one for one in findings(await self.story()) if one.severity == "cost"]
 
     async def connections(self) -> list[Connection]:
         """Every connection that it opened, in order."""

@@ -37,6 +37,7 @@ async def _told(life: Life, page: Path) -> str:
         found = await life.findings()
         for number, finding in enumerate(found, 1):
             lines += ["", *_finding(number, finding)]
+        lines += [f"   It cost time: {one.rule}. {clean(one.claim)}" for one in await life.costs()]
         if life.failed and not found:
             lines.append("Its recording proves nothing: what failed is not known to be the freeze's doing.")
         lines += await _notes(life)

@@ -348,7 +348,7 @@ class Painter {
       this.burst(one, x, top, said);
     } else if (one.kind === "close") {
       this.close(data, x, top, said);
-    } else if (one.kind === "first_write" && data.answer !== "data") {
+    } else if (one.kind === "first_write" && data.answer !== "data" && data.sent !== 0) {
       this.firstWrite(data, x, top, said);
     } else if (one.kind === "expired" || (one.kind === "lost" && data.fate === "blackhole")) {
       const colour = one.kind === "lost" ? "failed" : "risk";

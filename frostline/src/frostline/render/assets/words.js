@@ -73,7 +73,7 @@ const describe = {
   first_write(one, since) {
     const answer = { rst: "RST", fin: "FIN", nothing: "nothing", data: "data" }[one.answer];
     return [`first write after the thaw: ${answer}`, [
-      ["at", since(one.at)], ["answered after", one.after_s === null ? "" : duration(one.after_s)],
+      ["at", since(one.at)], ["taken by nobody", one.sent ? size(one.sent) : ""], ["answered after", one.after_s === null ? "" : duration(one.after_s)],
       ["idle before", one.idle_s === null ? "" : duration(one.idle_s)], ["in request", one.request_id],
     ]];
   },

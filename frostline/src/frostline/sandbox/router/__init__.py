@@ -16,7 +16,8 @@ Two processes, so that the main process never carries a function's bytes:
   (`nameserver`, `names`, `forward`).
 
 A freeze of the network is the dialer's: an environment's connections are held together (`edge`), each meets its fate (`connection`, `held`,
-`first_write`), and a middlebox may forget it meanwhile (`idle`). What is seen of all that is told by `record`, `traffic` and `reporter`.
+`first_write`), and a middlebox may forget it meanwhile (`idle`). What is sent on those that nobody reads any more is seen by a packet socket
+(`unread`, `resets`). What is seen of all that is told by `record`, `traffic` and `reporter`.
 
 The main process holds a control socket to each (`client.Router`); when it dies, both see end-of-file and end, and the namespace with them.
 

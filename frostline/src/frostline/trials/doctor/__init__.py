@@ -1,6 +1,7 @@
 """The doctor: will this function survive being frozen?
 
 baseline   a function that is never frozen: is it healthy, and what does it connect to?
+compiled   a Python function's code with its bytecode
 limits     from which gap on a thing can happen to a connection
 plan       which trials answer the question, and which cannot be made
 scripts    what happens in a trial

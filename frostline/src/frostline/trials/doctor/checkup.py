@@ -25,6 +25,7 @@ from ..recording import extract
 from ..runner import Opener, Run
 from ..trial import Level, Result, Script, Setting, Trial
 from .baseline import Baseline, baseline, failure
+from .compiled import compiled
 from .plan import GAPS_S, LINGERS_S, LONGEST_WAIT_S, Cell, Plan, plan
 from .scripts import BASELINE_INVOCATIONS, JUDGED, one_second, script_of, several
 from .second_look import WIDTH, doubtful
@@ -110,6 +111,7 @@ class Checkup:
     async def carry_out(self) -> None:
         """Find the baseline, plan, and make the trials. Raises `SandboxError` where the machine does not allow to freeze the network, and `StoryError`."""
         try:
+            self._deployment = await compiled(self._deployment, self._folder / "code")
             async with _Together() as together:
                 looking = together.create_task(self._find_baseline())
                 trying = together.create_task(self._why_no_warp())
