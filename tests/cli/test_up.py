@@ -78,7 +78,8 @@ def invoke(port: int) -> None:
     """The bootstrap of these tests exits at once; that is enough to have a log."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)
     connection.request("POST", "/2015-03-31/functions/function/invocations", b"{}")
-    assert connection.getresponse().status == 200
+    response = connection.getresponse()
+    assert response.status == 200, response.read()
     connection.close()
 
 

@@ -53,6 +53,8 @@ def test_the_second_incident_is_told_in_one_picture() -> None:
     said = texts(ET.fromstring(svg(select(stories.pool().timeline(), [stories.POOL_FINDING]))))
     for words in ("FIN lost", "RST", "stale-connection-reused", "payments.local:443", "2: open"):
         assert any(words in each for each in said), words
+    shown = titles(ET.fromstring(svg(select(stories.pool().timeline()))))
+    assert any("the first write after the thaw (1.9 KB, which nobody took) was answered by RST" in each for each in shown)
 
 
 def test_code_that_is_longer_than_a_line_goes_on_in_the_next() -> None:
