@@ -5,8 +5,11 @@
     .venv/bin/python bench/thaw_hot_path.py --client redis  one client; repeatable
 
 Requests follow one another on a connection in use, inside a marked invocation that has a deadline, to a server on the loopback in another process. Batches
-without and with `thawsafe.install()` take turns in one process, so that a machine that grows slower is slow for both. What is measured is the process's
-own processor time for a request that nothing disturbed (the fastest twentieth). `added_us` is the difference, `error_us` how far it can be off.
+without and with `thawsafe.install()` take turns in one process, so that a machine that grows slower is slow for both.
+
+What is measured is the process's own processor time. Whatever disturbs a request only adds to it, so a batch is as fast as its fastest tenth. Each batch is
+compared with the one beside it: `added_us` is the median of these differences, and `error_us` how far off that can be (half of its 95 % confidence interval, by
+the ranks of the differences, which need no distribution). `calls` and `builtins` are what thawsafe's code calls during a request: the same on every machine.
 """
 
 from __future__ import annotations
@@ -22,19 +25,25 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import thawsafe
 from thaw.cells import CLIENTS, Client
+from thaw.counting import Calls, calls
 from thaw.lives import FUNCTIONS
 from thaw.loopback import on_loopback
 from thawsafe._install.installer import uninstall
 
-BATCH = 100
+BATCH = 60
 """Requests that are measured together."""
-WARM = 40
+WARM = 30
 """Requests before them: Python's interpreter adapts to the classes that were changed."""
+COUNTED = 20
+"""Requests whose calls are counted; the least of them is told, since now and then one comes so late that its connection is looked at."""
 GROWTH_REQUESTS = 2000
+LIBRARY = str(Path(thawsafe.__file__).parent)
+_T = TypeVar("_T")
 IMPORTS = 20
 
 IMPORTING = """
@@ -86,6 +95,19 @@ class Subject:
         finally:
             uninstall()
 
+    def counted(self) -> Calls:
+        """What thawsafe's code calls during a request."""
+        thawsafe.install()
+        try:
+            return _invoke({"do": self._counted}, Context())
+        finally:
+            uninstall()
+
+    def _counted(self) -> Calls:
+        for _ in range(WARM):
+            self._request(self._safe)
+        return min(calls(LIBRARY, lambda: self._request(self._safe)) for _ in range(COUNTED))
+
     def _timed(self, held: Any, requests: int) -> list[int]:
         for _ in range(WARM):
             self._request(held)
@@ -103,7 +125,7 @@ class Subject:
 
 
 @thawsafe.handler
-def _invoke(event: dict[str, Callable[[], list[int]]], context: Context) -> list[int]:  # noqa: ARG001 - the decorator reads it
+def _invoke(event: dict[str, Callable[[], _T]], context: Context) -> _T:  # noqa: ARG001 - the decorator reads it
     """As a function is invoked: what is judged knows of the invocation and of its deadline."""
     return event["do"]()
 
@@ -124,31 +146,34 @@ def measure(client: Client, peer: str, pairs: int) -> dict[str, Any]:
                 safe.append(subject.safe())
             gc.collect()
         grown = _grown(subject.safe) - _grown(subject.bare)
+        counted = subject.counted()
     finally:
         gc.enable()
         subject.close()
+    added, error = difference(bare, safe)
     return {
         "client": client.name,
-        "bare_us": round(undisturbed(bare), 2),
-        "safe_us": round(undisturbed(safe), 2),
-        "added_us": round(undisturbed(safe) - undisturbed(bare), 2),
-        "error_us": round(error(bare, safe), 2),
+        "bare_us": round(statistics.median(undisturbed(batch) for batch in bare), 2),
+        "safe_us": round(statistics.median(undisturbed(batch) for batch in safe), 2),
+        "added_us": round(added, 2),
+        "error_us": round(error, 2),
+        "calls": counted.python,
+        "builtins": counted.builtin,
         "blocks_kept": grown,
     }
 
 
-def undisturbed(batches: Sequence[Sequence[int]]) -> float:
-    """Microseconds of a request that nothing disturbed: what the fastest twentieth of all stays below."""
-    return statistics.quantiles((each for batch in batches for each in batch), n=20)[0] / 1000
+def undisturbed(batch: Sequence[int]) -> float:
+    """Microseconds of a request that nothing disturbed: what the fastest tenth stays below."""
+    return statistics.quantiles(batch, n=10)[0] / 1000
 
 
-def error(bare: Sequence[Sequence[int]], safe: Sequence[Sequence[int]]) -> float:
-    """How far the difference can be off: twice its standard error, by leaving out one pair of batches after the other (jackknife)."""
-    count = len(bare)
-    without = [
-        undisturbed([*safe[:number], *safe[number + 1 :]]) - undisturbed([*bare[:number], *bare[number + 1 :]]) for number in range(count)
-    ]
-    return 2 * math.sqrt((count - 1) * statistics.pvariance(without))
+def difference(bare: Sequence[Sequence[int]], safe: Sequence[Sequence[int]]) -> tuple[float, float]:
+    """The median of what each batch took longer than the one beside it, and half of its 95 % confidence interval. Microseconds."""
+    differences = sorted(undisturbed(slow) - undisturbed(fast) for fast, slow in zip(bare, safe, strict=True))
+    count = len(differences)
+    rank = max(math.floor(count / 2 - 0.98 * math.sqrt(count)), 0)
+    return statistics.median(differences), (differences[count - 1 - rank] - differences[rank]) / 2
 
 
 def _grown(batch: Callable[[int], list[int]]) -> int:
@@ -176,11 +201,12 @@ def table(result: dict[str, Any]) -> str:
     told = result["import"]
     lines = [f"import thawsafe: {told['median_ms']:.2f} ms; beyond the standard library: {told['foreign_modules'] or 'nothing'}", ""]
     lines.append(
-        f"{'client':<20}{'bare':>10}{'thawsafe':>10}{'added':>8}{'+-':>7}  us a request    blocks kept of {GROWTH_REQUESTS} requests"
+        f"{'client':<20}{'bare':>10}{'thawsafe':>10}{'added':>8}{'+-':>7}  us a request{'calls':>8}{'builtins':>10}    blocks kept of {GROWTH_REQUESTS}"
     )
     for row in result["hot_path"]:
         figures = f"{row['bare_us']:>10.1f}{row['safe_us']:>10.1f}{row['added_us']:>8.2f}{row['error_us']:>7.2f}"
-        lines.append(f"{row['client']:<20}{figures}{row['blocks_kept']:>40}")
+        counted = f"{row['calls']:>22}{row['builtins']:>10}{row['blocks_kept']:>20}"
+        lines.append(f"{row['client']:<20}{figures}{counted}")
     return "\n".join(lines)
 
 
@@ -190,7 +216,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     names = [client.name for client in CLIENTS]
     parser.add_argument("--client", action="append", choices=names, metavar="CLIENT", help=f"only this one; repeatable: {', '.join(names)}")
-    parser.add_argument("--pairs", type=int, default=20, help="batches of each (default %(default)s)")
+    parser.add_argument("--pairs", type=int, default=60, help="batches of each (default %(default)s)")
     arguments = parser.parse_args()
     os.environ["THAWSAFE_ENVIRONMENT"] = "lambda"
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):

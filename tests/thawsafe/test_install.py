@@ -174,8 +174,8 @@ def test_nothing_is_judged_twice(installed: None) -> None:
     transport = safe_httpx.HTTPTransport(lambda_())
     connection = transport._pool.create_connection(httpcore.Origin(b"http", b"127.0.0.1", 1))  # type: ignore[attr-defined]
 
-    assert connection.handle_request.guard is transport.guard
-    assert connection.handle_request.send.__func__ is httpcore.HTTPConnection.handle_request
+    assert connection.handle_request.__self__.guard is transport.guard
+    assert connection.handle_request.__self__.send.__func__ is httpcore.HTTPConnection.handle_request
 
 
 @pytest.fixture

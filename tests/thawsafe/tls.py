@@ -22,7 +22,7 @@ def certificate() -> tuple[Path, Path]:
     """Files: the certificate, which is its own authority, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "thawsafe tests")])
-    now = dt.datetime.now(dt.UTC)
+    now = dt.datetime.now(dt.timezone.utc)  # noqa: UP017 - its short name is there from Python 3.11 on
     made = (
         x509.CertificateBuilder()
         .subject_name(name)

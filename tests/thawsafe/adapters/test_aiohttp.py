@@ -80,5 +80,6 @@ async def test_a_request_that_is_cancelled_while_its_connection_is_judged_leaves
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-            async with asyncio.timeout(2.0), session.get(f"{url}/next") as response:
-                assert response.status == 200
+            response = await asyncio.wait_for(session.get(f"{url}/next"), 10.0)
+            assert response.status == 200
+            response.release()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from thawsafe._core.judging import FRESH, Limits, Verdict, fresh, judge
 from thawsafe._core.limits import UNLIMITED
-from thawsafe._core.moments import Era, Glance, Moment
+from thawsafe._core.moments import Ahead, Era, Glance, Moment
 
 OPENED = Moment(1e9, 1e4, 1e4, Era(invocation=1))
 LIMITS = Limits(idle_age=50.0, connection_age=900.0, trusted_idle=1.0, unannounced=True)
@@ -100,7 +100,7 @@ little = st.floats(-1.0, 1.0)
 
 
 def glance(moment: Moment) -> Glance:
-    return moment.wall, moment.monotonic, moment.boottime - moment.monotonic, moment.era
+    return moment.monotonic, Ahead(moment.wall - moment.monotonic, moment.boottime - moment.monotonic), moment.era
 
 
 @given(moments, little, little, eras)

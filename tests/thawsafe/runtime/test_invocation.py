@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import sys
 import threading
 import time
 from typing import Any
@@ -118,6 +119,7 @@ async def test_a_coroutine_function_stays_one() -> None:
     assert await left({}, Context(30.0)) == shortly_before(29.5)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 has no asyncio.Runner")
 def test_a_loop_that_outlives_an_invocation_has_the_deadline_of_the_next() -> None:
     """An `asyncio.Runner` keeps the context in which it ran first: that of an invocation which is over."""
 

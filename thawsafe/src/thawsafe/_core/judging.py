@@ -89,10 +89,10 @@ def fresh(seen: Glance, wall: float, monotonic: float, era: Era, retires: float)
     were read: whichever stood still meanwhile, the other one did not. It is the narrowest case of rule 7; whatever is unusual, a clock that
     ran backwards too, is not fresh.
     """
-    seen_wall, seen_monotonic, _, seen_era = seen
+    seen_monotonic, ahead, seen_era = seen
     return (
         (seen_era is era or seen_era == era)
         and 0.0 <= monotonic - seen_monotonic <= FRESH
-        and wall - seen_wall <= FRESH
+        and wall - seen_monotonic - ahead[0] <= FRESH
         and monotonic <= retires
     )

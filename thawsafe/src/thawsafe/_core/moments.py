@@ -42,15 +42,21 @@ class Moment(NamedTuple):
     era: Era = Era()
 
 
-Glance = tuple[float, float, float, Era]
-"""A moment as it is noted after every request: a plain tuple, for its price. The wall clock, the monotonic one, by how much the boot clock was
-ahead of that when somebody last looked, and the era."""
+class Ahead(NamedTuple):
+    """By how many seconds the other clocks were ahead of the monotonic one, when somebody last read them all."""
+
+    wall: float
+    boottime: float
+
+
+Glance = tuple[float, Ahead, Era]
+"""A moment as it is noted after every request, for which one clock has to do: the monotonic one. A plain tuple, for its price."""
 
 
 def glanced(glance: Glance) -> Moment:
-    """The moment of a glance. A suspension that the glance missed makes the idle time after it longer, never shorter."""
-    wall, monotonic, ahead, era = glance
-    return Moment(wall, monotonic, monotonic + ahead, era)
+    """The moment of a glance. A suspension that it missed makes the idle time after it longer, never shorter."""
+    monotonic, ahead, era = glance
+    return Moment(monotonic + ahead.wall, monotonic, monotonic + ahead.boottime, era)
 
 
 def elapsed(last: Moment, now: Moment) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._core.configurations import Configuration
 from .._core.judging import Verdict, fresh, judge
-from .._core.moments import Glance, Moment, elapsed, glanced
+from .._core.moments import Ahead, Glance, Moment, elapsed, glanced
 from .._core.paths import Path
 from .journal import JOURNAL, Journal
 from .snapshots import listen
@@ -55,8 +55,8 @@ class Life:
 
     def found_usable(self, now: Moment) -> None:
         """Who waited for that verdict need not ask again, and must not, because it may be in use by now. It is no use, and idleness goes on."""
-        self.ahead = now.boottime - now.monotonic
-        self.seen: Glance = (now.wall, now.monotonic, self.ahead, now.era)
+        self.ahead = Ahead(now.wall - now.monotonic, now.boottime - now.monotonic)
+        self.seen: Glance = (now.monotonic, self.ahead, now.era)
 
     @property
     def last(self) -> Moment:
@@ -102,7 +102,7 @@ class Guard:
             life.path.was_alive_after(life.idle)
             life.idle = 0.0
         watch = self._watch
-        life.used = life.seen = (watch.wall(), watch.monotonic(), life.ahead, watch.era)
+        life.used = life.seen = (watch.monotonic(), life.ahead, watch.era)
 
     def hinted(self, life: Life, keep_alive: str) -> None:
         """The peer answered with this `Keep-Alive` header."""

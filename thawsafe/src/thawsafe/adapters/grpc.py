@@ -28,7 +28,7 @@ import grpc  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration, NoKeepalive
 from .._core.limits import finite
-from .._runtime.deadline import time_left, within_time_left
+from .._runtime.deadline import within_time_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard, Life
 from ._clients import Patches, known
@@ -37,7 +37,6 @@ __all__ = ["Channel", "arguments", "insecure_channel", "install", "secure_channe
 
 DISTRIBUTION, MODULE = "grpcio", "grpc"
 VERSIONS = ("1.63", "2")
-"""The first version that is known, and the first that is not."""
 known(DISTRIBUTION, grpc.__version__, VERSIONS)
 
 LONGEST = 2**31 - 1
@@ -58,10 +57,8 @@ Options = Sequence[tuple[str, Any]]
 
 
 def arguments(configuration: Configuration, given: Options | None = None) -> list[tuple[str, Any]]:
-    """A configuration as arguments of a channel; what was given goes before it.
-
-    Idle channels let go of their connection after `idle_age`. Pings are sent while an RPC is under way, and never more often than a server
-    takes that was told nothing.
+    """A configuration as arguments of a channel; what was given goes before it. Idle channels let go of their connection after `idle_age`.
+    Pings are sent while an RPC is under way, and never more often than a server takes that was told nothing.
     """
     connect = _milliseconds(configuration.connect_timeout + configuration.tls_timeout)
     ours: dict[str, Any] = {
@@ -109,7 +106,6 @@ class Lines:
 
     def __init__(self, configuration: Configuration, target: str, make: Callable[[], Any]) -> None:
         self.guard = Guard("grpc", configuration)
-        # While RPCs are under way somebody waits for them, so that nothing freezes unsaid; what is said counts all the same.
         self._busy_guard = Guard("grpc", configuration.replace(unannounced_freezes=False))
         self._target = target
         self._make = make
@@ -132,13 +128,11 @@ class Lines:
             if self._left:
                 self._close_left()
             life = line.life or self.connects()
-            if line.silent or not (self.guard.fresh(life) or self._usable(line, life)):
+            # While RPCs are under way somebody waits for them, so that nothing freezes unsaid; what is said counts all the same.
+            if line.silent or not (self.guard.fresh(life) or (self._busy_guard if line.busy else self.guard).usable(life, _settled)):
                 line = self._renew(line)
             line.busy += 1
             return line, line.answers
-
-    def _usable(self, line: Line, life: Life) -> bool:
-        return (self._busy_guard if line.busy else self.guard).usable(life, _settled)
 
     def connects(self) -> Life:
         """The channel for the next RPC begins to connect, unless it has."""
@@ -166,6 +160,9 @@ class Lines:
             line.silent = False
             self.guard.used(line.life)  # type: ignore[arg-type] # it began
 
+    def failed(self, line: Line, before: int, error: BaseException) -> None:
+        self.end(line, before, error.code() if isinstance(error, grpc.RpcError) else None)
+
     def end(self, line: Line, before: int, code: grpc.StatusCode | None) -> None:
         """An RPC ended with this status; None: it never began, or its status is not known."""
         with self._lock:
@@ -187,11 +184,9 @@ class Lines:
                 self.close_channel(line.channel)
 
     def close_channel(self, channel: Any) -> None:
-        """Close one of grpcio's channels."""
         channel.close()
 
     def all(self) -> list[Any]:
-        """Grpcio's channels."""
         with self._lock:
             return [line.channel for line in (self.line(), *self._left)]
 
@@ -252,39 +247,25 @@ class _ToOne(_Method):
         wait_for_ready: bool | None = None,
         compression: Any = None,
     ) -> Any:
-        lines = self._lines
-        line, before = lines.begin()
+        line, before = self._lines.begin()
+        limit = within_time_left(self._default_timeout if timeout is None else timeout)
         try:
-            made_for, method = self._made
-            if made_for is not line:
-                method = self._on(line)
-            if timeout is None:
-                timeout = self._default_timeout
-            left = time_left()
-            if left is not None and (timeout is None or timeout > left):
-                timeout = left
-            answer = method(request, timeout, metadata, credentials, wait_for_ready, compression)
-        except grpc.RpcError as error:
-            lines.end(line, before, error.code())
+            answer = self._on(line)(request, limit, metadata, credentials, wait_for_ready, compression)
+        except BaseException as error:
+            self._lines.failed(line, before, error)
             raise
-        except BaseException:
-            lines.end(line, before, None)
-            raise
-        lines.answered(line)
+        self._lines.answered(line)
         return answer
 
     def with_call(self, request: Any, timeout: float | None = None, **options: Any) -> Any:
         line, before = self._lines.begin()
-        code = None
         try:
-            answer = self._on(line).with_call(request, within_time_left(self._default_timeout if timeout is None else timeout), **options)
-            code = _OK
-        except grpc.RpcError as error:
-            code = error.code()
+            pair = self._on(line).with_call(request, within_time_left(self._default_timeout if timeout is None else timeout), **options)
+        except BaseException as error:
+            self._lines.failed(line, before, error)
             raise
-        finally:
-            self._lines.end(line, before, code)
-        return answer
+        self._lines.answered(line)
+        return pair
 
     def future(self, request: Any, timeout: float | None = None, **options: Any) -> Any:
         return self._start("future", request, timeout, options)
@@ -297,20 +278,16 @@ class _ToMany(_Method):
         return self._start("__call__", request, timeout, options)
 
 
-class _UnaryUnary(_ToOne, grpc.UnaryUnaryMultiCallable):  # type: ignore[misc]
-    pass
+class _UnaryUnary(_ToOne, grpc.UnaryUnaryMultiCallable): ...  # type: ignore[misc]
 
 
-class _UnaryStream(_ToMany, grpc.UnaryStreamMultiCallable):  # type: ignore[misc]
-    pass
+class _UnaryStream(_ToMany, grpc.UnaryStreamMultiCallable): ...  # type: ignore[misc]
 
 
-class _StreamUnary(_ToOne, grpc.StreamUnaryMultiCallable):  # type: ignore[misc]
-    pass
+class _StreamUnary(_ToOne, grpc.StreamUnaryMultiCallable): ...  # type: ignore[misc]
 
 
-class _StreamStream(_ToMany, grpc.StreamStreamMultiCallable):  # type: ignore[misc]
-    pass
+class _StreamStream(_ToMany, grpc.StreamStreamMultiCallable): ...  # type: ignore[misc]
 
 
 class Channel(grpc.Channel):  # type: ignore[misc]
@@ -345,7 +322,6 @@ class Channel(grpc.Channel):  # type: ignore[misc]
         self._lines.line().channel.subscribe(callback, try_to_connect)
 
     def unsubscribe(self, callback: Callable[[grpc.ChannelConnectivity], None]) -> None:
-        """No more."""
         self._lines.listeners = [listener for listener in self._lines.listeners if listener is not callback]
         self._lines.line().channel.unsubscribe(callback)
 

@@ -18,7 +18,7 @@ import grpc.aio  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration
 from .._core.limits import finite
-from .._runtime.deadline import within_time_left
+from .._runtime.deadline import time_left
 from .._runtime.detection import detect
 from ._clients import Patches
 from .grpc import Line, Lines, Options, arguments
@@ -68,19 +68,35 @@ class _Method:
         self._made: tuple[Line | None, Any] = (None, None)
 
     def __call__(self, request: Any = None, timeout: float | None = None, **options: Any) -> Any:
-        line, before = self._lines.begin()
+        lines = self._lines
+        line, before = lines.begin()
         made_for, method = self._made
         if made_for is not line:
             method = self._make(line.channel)
             self._made = (line, method)
+        if timeout is None:
+            timeout = self._default_timeout
+        left = time_left()
+        if left is not None and (timeout is None or timeout > left):
+            timeout = left
         try:
-            call = method(request, timeout=within_time_left(self._default_timeout if timeout is None else timeout), **options)
+            call = method(request, timeout=timeout, **options)
         except BaseException:
-            self._lines.end(line, before, None)
+            lines.end(line, before, None)
             raise
-        # Its status is there when a call has ended.
-        call.add_done_callback(lambda ended: self._lines.end(line, before, _finish(ended.code())))
+
+        def ended(call: Any) -> None:
+            code = _finish(call.code())  # it is there when a call has ended
+            if code is _OK:
+                lines.answered(line)
+            else:
+                lines.end(line, before, code)
+
+        call.add_done_callback(ended)
         return call
+
+
+_OK = grpc.StatusCode.OK
 
 
 class _UnaryUnary(_Method, grpc.aio.UnaryUnaryMultiCallable):  # type: ignore[misc]

@@ -285,13 +285,13 @@ def _limit(request: httpcore.Request) -> None:
     """As `_limited`, on a connection in use, and at once where the request's own timeouts end before the invocation."""
     left = time_left()
     if left is not None:
-        own: dict[str, float | None] = request.extensions.get("timeout", _NO_TIMEOUT)
-        write, read = own.get("write"), own.get("read")
+        try:
+            own: dict[str, float | None] = request.extensions["timeout"]
+            write, read = own["write"], own["read"]
+        except KeyError:
+            write = read = None
         if write is None or write > left or read is None or read > left:
             _limited(request)
-
-
-_NO_TIMEOUT: dict[str, float | None] = {}
 
 
 class _Opening:

@@ -75,8 +75,13 @@ def wait_within_time_left(request: httpx.Request) -> None:
     """Lets a request wait for a free connection only as long as the invocation has time; what comes after it, httpcore's adapter limits."""
     left = time_left()
     if left is not None:
-        own: dict[str, float | None] = request.extensions.get("timeout", _NO_TIMEOUT)
-        wait = own.get("pool")
+        own: dict[str, float | None] = _NO_TIMEOUT
+        wait = None
+        try:
+            own = request.extensions["timeout"]  # a client of httpx's puts all four there
+            wait = own["pool"]
+        except KeyError:
+            pass
         if wait is None or wait > left:
             request.extensions = {**request.extensions, "timeout": {**own, "pool": left}}
 

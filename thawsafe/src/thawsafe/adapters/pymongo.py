@@ -110,24 +110,15 @@ def _may_ask(pool: Any, connection: Any, life: Life) -> bool:
     return not connection.is_sdam and not pool.silences.doubt(life)
 
 
-def _is_there(pool: Any) -> bool:
-    """A connection waits to be used, so that nobody waits for one. A monitor's pool is not the function's."""
-    return bool(pool.is_sdam or (pool.conns and pool.requests < pool.max_pool_size))
-
-
 async def _within(left: float, coroutine: Any) -> Any:
     with pymongo.timeout(left):
         return await coroutine
 
 
-def _returned(pool: Any, connection: Any) -> None:
-    seen: _Seen | None = getattr(connection, "thawsafe", None)
-    if seen is None:
-        return
-    if not connection.closed:
-        pool.guard.used(seen.life)
-    elif connection.opts.socket_timeout is None or time.monotonic() - seen.began < connection.opts.socket_timeout:
-        pool.guard.failed(seen.life)  # it broke; after a timeout it is closed too, and that says nothing about its path
+def _returned_closed(pool: Any, connection: Any, seen: _Seen) -> None:
+    """It broke. After a timeout it is closed too, and that says nothing about its path."""
+    if connection.opts.socket_timeout is None or time.monotonic() - seen.began < connection.opts.socket_timeout:
+        pool.guard.failed(seen.life)
 
 
 def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
@@ -136,7 +127,9 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
 
     @functools.wraps(get_conn)
     def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        left = None if _is_there(self) else time_left()
+        if self.is_sdam or (self.conns and self.requests < self.max_pool_size):
+            return get_conn(self, *args, **kwargs)  # nobody has to wait; a monitor's pool is not the function's
+        left = time_left()
         if left is None:
             return get_conn(self, *args, **kwargs)
         with pymongo.timeout(left):
@@ -165,7 +158,12 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
 
     @functools.wraps(checkin)
     def checkin_(self: Any, connection: Any) -> None:
-        _returned(self, connection)
+        seen: _Seen | None = getattr(connection, "thawsafe", None)
+        if seen is not None:
+            if connection.closed:
+                _returned_closed(self, connection, seen)
+            else:
+                self.guard.used(seen.life)
         checkin(self, connection)
 
     return {"_get_conn": _get_conn, "_perished": _perished, "connect": connect_, "checkin": checkin_}
@@ -185,7 +183,9 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
 
     @functools.wraps(get_conn)
     def _get_conn(self: Any, *args: Any, **kwargs: Any) -> Any:
-        left = None if _is_there(self) else time_left()
+        if self.is_sdam or (self.conns and self.requests < self.max_pool_size):
+            return get_conn(self, *args, **kwargs)  # nobody has to wait; a monitor's pool is not the function's
+        left = time_left()
         coroutine = get_conn(self, *args, **kwargs)
         return coroutine if left is None else _within(left, coroutine)
 
@@ -211,9 +211,14 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
         return connection
 
     @functools.wraps(checkin)
-    async def checkin_(self: Any, connection: Any) -> None:
-        _returned(self, connection)
-        await checkin(self, connection)
+    def checkin_(self: Any, connection: Any) -> Any:
+        seen: _Seen | None = getattr(connection, "thawsafe", None)
+        if seen is not None:
+            if connection.closed:
+                _returned_closed(self, connection, seen)
+            else:
+                self.guard.used(seen.life)
+        return checkin(self, connection)
 
     return {"_get_conn": _get_conn, "_perished": _perished, "connect": connect_, "checkin": checkin_}
 

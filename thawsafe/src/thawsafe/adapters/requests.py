@@ -45,7 +45,9 @@ class HTTPAdapter(requests.adapters.HTTPAdapter):
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
         """Requests' own, with pools that judge."""
         super().init_poolmanager(connections, maxsize, block, **self._with_keepalive(pool_kwargs))
-        self.guard = Guard("requests", self.configuration)
+        chosen = self.configuration
+        self._timeout = finite(chosen.connect_timeout + chosen.tls_timeout), finite(chosen.request_timeout)
+        self.guard = Guard("requests", chosen)
         self.poolmanager.pool_classes_by_scheme = judged_pools(self.guard, finite(self.configuration.request_timeout))
 
     def proxy_manager_for(self, proxy: str, **proxy_kwargs: Any) -> Any:
@@ -71,8 +73,7 @@ class HTTPAdapter(requests.adapters.HTTPAdapter):
     ) -> requests.Response:
         """Requests' own, with the configuration's timeouts where none are named."""
         if timeout is None:
-            chosen = self.configuration
-            timeout = (finite(chosen.connect_timeout + chosen.tls_timeout), finite(chosen.request_timeout))
+            timeout = self._timeout
         return super().send(request, stream, timeout, verify, cert, proxies)
 
 
