@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,8 +100,14 @@ def started(folder: Path, scratch: Path, until: str) -> Iterator[subprocess.Pope
         start_new_session=True,
     ) as process:
         assert process.stderr is not None
-        assert any(until in line for line in process.stderr)
-        yield process
+        watchdog = threading.Timer(DOCTOR_LIMIT_S, process.kill)
+        watchdog.start()
+        try:
+            assert any(until in line for line in process.stderr)
+            yield process
+        finally:
+            watchdog.cancel()
+            process.kill()  # where it has not ended; what it made goes with it
     assert list(scratch.glob("frostline-doctor-*")) == [], "no recording is left behind"
 
 
