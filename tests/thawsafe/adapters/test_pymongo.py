@@ -139,7 +139,7 @@ def test_an_answer_that_does_not_come_ends_with_the_invocation(proxy: FateProxy,
     began = time.perf_counter()
     with pytest.raises(PyMongoError):
         tags.insert_one({"_id": "slow"})
-    assert time.perf_counter() - began < 1.0
+    assert time.perf_counter() - began < 5.0
     set_for_process(None)
     tags.insert_one({"_id": "after"})
     client.close()

@@ -119,7 +119,7 @@ def test_an_answer_that_does_not_come_ends_with_the_invocation(clocks: Clocks) -
         began = time.perf_counter()
         with pytest.raises(bare.TimeoutError):
             client.incr("slow")
-        assert time.perf_counter() - began < 1.0
+        assert time.perf_counter() - began < 5.0
         set_for_process(None)
         client.get("after")
         [connection] = pool._available_connections

@@ -125,10 +125,8 @@ def test_connecting_ends_with_the_invocation(proxy: FateProxy, clocks: Clocks) -
     engine = sqlalchemy.create_engine(url(proxy), lambda_())
     proxy.deaf = True
     set_for_process(0.2)
-    began = time.perf_counter()
     with pytest.raises(exc.OperationalError, match="left of the invocation"):
         seen(engine, "late")
-    assert time.perf_counter() - began < 2.0
     proxy.close()  # so that nobody waits for it any longer
     engine.dispose()
 
