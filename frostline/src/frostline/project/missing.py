@@ -40,7 +40,8 @@ def missing(name: str, runtime: str, code: Path) -> str | None:
 def _python(code: Path) -> set[str]:
     """Names that are not there, as PEP 503 spells them."""
     wanted = set(_required(_text(code / "requirements.txt")))
-    there = {_spelled(found.name.partition("-")[0]) for found in code.glob("*.dist-info")} if wanted else set()
+    # A package that was slimmed has no `.dist-info` any more; most are called like what they are imported as.
+    there = {_spelled(found.name.partition("-")[0].removesuffix(".py")) for found in code.iterdir()} if wanted else set()
     return wanted - there - _PYTHON_HAS
 
 
