@@ -7,11 +7,14 @@ import os
 import signal
 import stat
 import sys
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
 from frostline.core.events import EnvironmentFrozen, EnvironmentGone, EnvironmentStartFailed, ProcessExited
+from frostline.sandbox import cgroups
 from frostline.sandbox.namespaces import NamespaceSandbox
 
 from .driver import INTERPRETER, LIMIT_S, PYTHON, Driver
@@ -255,3 +258,32 @@ async def test_functions_reach_services_on_the_developers_machine(code: Path) ->
             await driver.destroy(environment)
     finally:
         await sandbox.close()
+
+
+def remains(folder: Path, plan: cgroups.Plan) -> list[Path]:
+    """Of a run, in its folder and in the machine's cgroups."""
+    return [*folder.rglob("run-*"), *(path for path in map(Path, plan.directories()) if path.exists())]
+
+
+async def test_an_opening_that_is_cancelled_while_cgroups_are_made_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ctrl-C in the first moments: a thread is making them then, and cannot be cancelled."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    begun, go_on = threading.Event(), threading.Event()
+    real, made = cgroups.plan, []
+
+    def plan(run: str, *, freezer: int | None = None) -> cgroups.Plan:
+        begun.set()
+        assert go_on.wait(10)
+        made.append(real(run, freezer=freezer))
+        return made[0]
+
+    monkeypatch.setattr(cgroups, "plan", plan)
+    sandbox = NamespaceSandbox(lambda _: None, lambda *_: None, egress=False)
+    opening = asyncio.get_running_loop().create_task(sandbox.open())
+    await asyncio.to_thread(begun.wait, 10)
+    opening.cancel()
+    await asyncio.sleep(0)  # it is told
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert remains(tmp_path, made[0]) == []

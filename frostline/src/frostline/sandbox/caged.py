@@ -14,6 +14,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from ..core.conditions import Conditions
 from ..core.events import EnvironmentGone, EnvironmentStarted, EnvironmentStartFailed, EnvironmentWarped, SandboxEvent
@@ -32,6 +33,8 @@ OPEN_FILES = 65536
 START_LIMIT_S = 30.0
 """How long an environment may take to be built. It takes milliseconds; a dead network disk takes for ever."""
 
+Made = TypeVar("Made")
+
 
 class CagedSandbox(ABC):
     """A `Sandbox` but for the kind of its cages; see the port for what each method promises."""
@@ -46,6 +49,7 @@ class CagedSandbox(ABC):
         self._wanted = freezer
         self._environments: dict[str, Environment] = {}
         self._run: RunDirectory | None = None
+        self._making: asyncio.Task[Any] | None = None
         self._warden: Warden | None = None
         self._events: KernelEvents | None = None
         self._plan = cgroups.Plan()
@@ -91,6 +95,11 @@ class CagedSandbox(ABC):
             raise
         return self.level
 
+    async def _make(self, work: Callable[[], Made]) -> Made:
+        """Do it in a thread, to its end: what it makes has to be there when `close` cleans up, also where `open` was cancelled meanwhile."""
+        self._making = asyncio.get_running_loop().create_task(asyncio.to_thread(work), name="make")
+        return await asyncio.shield(self._making)
+
     async def close(self) -> None:
         """Destroy every environment and leave nothing behind. Safe to call twice, and while `open` is under way."""
         if self._closed is not None:
@@ -103,6 +112,8 @@ class CagedSandbox(ABC):
                 environment.state = "destroying"
                 self._stop_timer(environment)
                 environment.close()
+            if self._making is not None:
+                await asyncio.gather(self._making, return_exceptions=True)
             await self._close_network()
             if self._warden is not None:
                 await self._warden.close()

@@ -74,7 +74,7 @@ class NamespaceSandbox(CagedSandbox):
         self._warp = warp
 
     async def _prepare(self, warden: Warden, run: RunDirectory) -> Level:
-        method, notes = await asyncio.to_thread(self._plan_cgroups, run)
+        method, notes = await self._make(lambda: self._plan_cgroups(run))
         mapped = await warden.open("namespaces", self._plan)
         limits = self._plan.home("memory") is not None, self._plan.home("pids") is not None or bool(mapped)
         notes += _missing(memory=limits[0], processes=limits[1], reasons=self._plan.notes)
