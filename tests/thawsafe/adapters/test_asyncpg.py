@@ -4,7 +4,6 @@ import asyncio
 import gc
 import time
 import warnings
-from collections.abc import Iterator
 
 import asyncpg as bare  # type: ignore[import-untyped]
 import pytest
@@ -12,24 +11,9 @@ import pytest
 from tests.thawsafe.fate_proxy import FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.servers.postgres import PostgresServer
-from tests.thawsafe.servers.tcp import running
 from thawsafe import UNLIMITED, counters, lambda_
 from thawsafe._runtime.deadline import set_for_process
 from thawsafe.adapters import asyncpg
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    with running(server):
-        yield server
-
-
-@pytest.fixture
-def proxy(server: PostgresServer) -> Iterator[FateProxy]:
-    proxy = FateProxy("127.0.0.1", server.port)
-    yield proxy
-    proxy.close()
 
 
 def dsn(proxy: FateProxy) -> str:

@@ -5,7 +5,6 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
 
 import psycopg
 import psycopg_pool as bare
@@ -15,25 +14,10 @@ from psycopg.conninfo import conninfo_to_dict
 from tests.thawsafe.fate_proxy import FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.servers.postgres import PostgresServer
-from tests.thawsafe.servers.tcp import running
 from thawsafe import UNLIMITED, counters, in_region, lambda_
 from thawsafe._runtime.deadline import set_for_process
 from thawsafe.adapters import psycopg_pool
 from thawsafe.adapters._postgres import limits
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    with running(server):
-        yield server
-
-
-@pytest.fixture
-def proxy(server: PostgresServer) -> Iterator[FateProxy]:
-    proxy = FateProxy("127.0.0.1", server.port)
-    yield proxy
-    proxy.close()
 
 
 def conninfo(proxy: FateProxy) -> str:

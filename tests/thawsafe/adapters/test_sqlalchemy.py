@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 
 import pytest
 import sqlalchemy as bare
@@ -11,26 +10,11 @@ from sqlalchemy import exc, text
 from tests.thawsafe.fate_proxy import FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.servers.postgres import PostgresServer
-from tests.thawsafe.servers.tcp import running
 from thawsafe import UNLIMITED, counters, lambda_
 from thawsafe._runtime.deadline import set_for_process
 from thawsafe.adapters import sqlalchemy
 
 SEEN = text("SELECT seen(:tag)")
-
-
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    with running(server):
-        yield server
-
-
-@pytest.fixture
-def proxy(server: PostgresServer) -> Iterator[FateProxy]:
-    proxy = FateProxy("127.0.0.1", server.port)
-    yield proxy
-    proxy.close()
 
 
 def url(proxy: FateProxy) -> str:
