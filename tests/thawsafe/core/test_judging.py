@@ -5,9 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thawsafe._core.judging import FRESH, Limits, Verdict, fresh, judge
+from thawsafe._core.judging import Limits, Verdict, fresh, judge
 from thawsafe._core.limits import UNLIMITED
-from thawsafe._core.moments import Ahead, Era, Glance, Moment
+from thawsafe._core.lives import FRESH, Life
+from thawsafe._core.moments import Era, Moment
+from thawsafe._core.paths import Path
 
 OPENED = Moment(1e9, 1e4, 1e4, Era(invocation=1))
 LIMITS = Limits(idle_age=50.0, connection_age=900.0, trusted_idle=1.0, unannounced=True)
@@ -99,15 +101,15 @@ def test_whatever_the_clocks_say_the_verdict_is_safe(
 little = st.floats(-1.0, 1.0)
 
 
-def glance(moment: Moment) -> Glance:
-    return moment.monotonic, Ahead(moment.wall - moment.monotonic, moment.boottime - moment.monotonic), moment.era
+def life(last: Moment, longest: float = 900.0) -> Life:
+    return Life("a:1", Path(), last, longest=longest)
 
 
 @given(moments, little, little, eras)
 def test_what_is_fresh_would_be_kept(last: Moment, wall: float, monotonic: float, era: Era) -> None:
     """The short way of the hot path never says yes where the judge says no, when the boot clock runs with one of the others."""
     now = Moment(last.wall + wall, last.monotonic + monotonic, last.boottime + max(monotonic, wall), era)
-    if fresh(glance(last), now.wall, now.monotonic, now.era, last.monotonic + 900.0):
+    if fresh(life(last), now.wall, now.monotonic, now.era):
         judged = judge(opened=last, last=last, now=now, limits=LIMITS, allowed=FRESH, closed=False, can_probe=False)
         assert judged.action == "keep"
 
@@ -116,12 +118,25 @@ def test_what_is_fresh_would_be_kept(last: Moment, wall: float, monotonic: float
 def test_fresh_is_the_common_case(idle: float, era: Era) -> None:
     last = OPENED._replace(era=era)
 
-    def is_fresh(now: Moment, retires: float = OPENED.monotonic + 900.0) -> bool:
-        return fresh(glance(last), now.wall, now.monotonic, now.era, retires)
+    def is_fresh(now: Moment, longest: float = 900.0) -> bool:
+        return fresh(life(last, longest), now.wall, now.monotonic, now.era)
 
     assert is_fresh(after(idle, last))
-    assert is_fresh(after(idle, last)._replace(era=Era(*era))), "the same, and another object"
     assert not is_fresh(after(idle, last, invocation=era.invocation + 1)), "another invocation"
     assert not is_fresh(after(-1.0, last)), "clocks went back"
     assert not is_fresh(after(idle, last)._replace(wall=last.wall + 10.0)), "suspended"
-    assert not is_fresh(after(idle, last), last.monotonic - 1.0), "too old"
+    assert not is_fresh(after(idle, last), -1.0), "too old"
+
+
+@given(moments, little, little, little, st.floats(0.1, 2.0), st.booleans())
+def test_what_adapters_ask_in_line_says_yes_only_where_the_rule_does(
+    opened: Moment, used: float, wall: float, monotonic: float, longest: float, extended: bool
+) -> None:
+    held = life(opened, longest)
+    held.used = opened.monotonic + max(used, 0.0)
+    if extended:
+        held.extend()
+    now = Moment(opened.wall + wall, max(opened.monotonic + monotonic, held.used), opened.boottime, opened.era)
+
+    if held.era is now.era and held.seen <= now.monotonic <= held.until and now.wall <= held.until_wall:
+        assert fresh(held, now.wall, now.monotonic, now.era)

@@ -24,7 +24,8 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from .freezes import Freeze, freeze_between
-from .moments import Era, Glance, Moment, elapsed
+from .lives import FRESH, Life
+from .moments import Era, Moment, elapsed
 
 Action = Literal["keep", "probe", "discard"]
 Reason = Literal["fresh", "closed", "forked", "restored", "old", "idle", "frozen", "probe_failed"]
@@ -78,21 +79,14 @@ def judge(*, opened: Moment, last: Moment, now: Moment, limits: Limits, allowed:
     return Verdict(action, reason, idle, freeze)
 
 
-FRESH = 0.5
-"""Seconds. Half of the shortest limit that a server can announce (`Keep-Alive: timeout=1`); HikariCP skips its own check within as much."""
+def fresh(life: Life, wall: float, monotonic: float, era: Era) -> bool:
+    """Was the connection used or judged so recently, by this process and in this invocation, that even the free check can be left out?
 
+    It takes two clocks as they were read: whichever stood still meanwhile, the other one did not. It is the narrowest case of rule 7; whatever is
+    unusual, a monotonic clock that ran backwards too, is not fresh. Every hot request asks this, so adapters ask it in line, by what is known
+    beforehand (`Life.until`), and in full only when that says no:
 
-def fresh(seen: Glance, wall: float, monotonic: float, era: Era, retires: float) -> bool:
-    """Was the connection used, or judged, so recently, by this process and in this invocation, that even the free check can be left out?
-
-    `retires`: when it will be as old as `connection_age`, on the monotonic clock. Every hot request asks this, so it takes two clocks as they
-    were read: whichever stood still meanwhile, the other one did not. It is the narrowest case of rule 7; whatever is unusual, a clock that
-    ran backwards too, is not fresh.
+        life.era is watch.era and life.seen <= watch.monotonic() <= life.until and watch.wall() <= life.until_wall
     """
-    seen_monotonic, ahead, seen_era = seen
-    return (
-        (seen_era is era or seen_era == era)
-        and 0.0 <= monotonic - seen_monotonic <= FRESH
-        and wall - seen_monotonic - ahead[0] <= FRESH
-        and monotonic <= retires
-    )
+    last = max(life.seen, life.used)
+    return life.era == era and 0.0 <= monotonic - last <= FRESH and wall - last - life.datum.wall <= FRESH and monotonic <= life.retires

@@ -42,21 +42,23 @@ class Moment(NamedTuple):
     era: Era = Era()
 
 
-class Ahead(NamedTuple):
-    """By how many seconds the other clocks were ahead of the monotonic one, when somebody last read them all."""
+class Datum(NamedTuple):
+    """What makes a moment of one reading of the monotonic clock, the only one that is read after every request."""
 
     wall: float
+    """By how many seconds the wall clock was ahead of the monotonic one, when somebody last read them all."""
     boottime: float
+    """The same of the boot clock."""
+    era: Era
+
+    def at(self, monotonic: float) -> Moment:
+        """The moment. A suspension that was missed makes the idle time after it longer, never shorter."""
+        return Moment(monotonic + self.wall, monotonic, monotonic + self.boottime, self.era)
 
 
-Glance = tuple[float, Ahead, Era]
-"""A moment as it is noted after every request, for which one clock has to do: the monotonic one. A plain tuple, for its price."""
-
-
-def glanced(glance: Glance) -> Moment:
-    """The moment of a glance. A suspension that it missed makes the idle time after it longer, never shorter."""
-    monotonic, ahead, era = glance
-    return Moment(monotonic + ahead.wall, monotonic, monotonic + ahead.boottime, era)
+def datum(now: Moment) -> Datum:
+    """What holds from now on, until all clocks are read again."""
+    return Datum(now.wall - now.monotonic, now.boottime - now.monotonic, now.era)
 
 
 def elapsed(last: Moment, now: Moment) -> float:

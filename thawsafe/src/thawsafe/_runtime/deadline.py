@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextvars import ContextVar, Token
 
@@ -12,58 +13,62 @@ RESERVED_SHARE = 0.1
 LEAST = 0.001
 """Seconds. What a request gets whose time is over: clients read a timeout of 0 as none, or refuse it."""
 
-_of_process: float | None = None
-"""On `time.monotonic`. Lambda runs one invocation at a time, and its handler may start threads, which have contexts of their own."""
-
 
 class _Deadline:
-    """One request's, on `time.monotonic`. Copies of its context outlive it, in tasks that go on and in an `asyncio.Runner`, and must not be held to it."""
+    """On `time.monotonic`; infinite: there is none, or what it was for is over. Copies of a context outlive the request that it was made for,
+    in tasks that go on and in an `asyncio.Runner`, and must not be held to its deadline.
+    """
 
-    __slots__ = ("at", "over")
+    __slots__ = ("at",)
 
     def __init__(self, at: float) -> None:
         self.at = at
-        self.over = False
 
 
+_process = _Deadline(math.inf)
+"""Lambda runs one invocation at a time, and its handler may start threads, which have contexts of their own."""
 _of_context: ContextVar[_Deadline | None] = ContextVar("thawsafe_deadline", default=None)
 """For servers with many requests at a time."""
 
 
 def set_for_process(left: float | None) -> None:
     """So many seconds are left of the one invocation that is under way; None: no invocation is, or nobody knows."""
-    global _of_process  # noqa: PLW0603 - there is one process
-    _of_process = None if left is None else _deadline(left)
+    _process.at = math.inf if left is None else _after(left)
 
 
 def set_for_context(left: float | None) -> Token[_Deadline | None]:
     """So many seconds are left of the request that this task or thread serves. `reset` takes what this returns."""
-    return _of_context.set(None if left is None else _Deadline(_deadline(left)))
+    return _of_context.set(None if left is None else _Deadline(_after(left)))
 
 
 def reset(outer: Token[_Deadline | None]) -> None:
     """The request has ended, also for whoever has a copy of its context."""
     ended = _of_context.get()
     if ended is not None:
-        ended.over = True
+        ended.at = math.inf
     _of_context.reset(outer)
 
 
-def _deadline(left: float) -> float:
+def _after(left: float) -> float:
     return time.monotonic() + left - min(RESERVE, left * RESERVED_SHARE)
+
+
+def deadline() -> float:
+    """When requests have to end that begin here, on `time.monotonic`; infinite when nothing limits them. Every request asks."""
+    at = _process.at
+    request = _request()
+    if request is not None and request.at < at:
+        return request.at
+    return at
 
 
 def time_left() -> float | None:
     """Seconds that a request of this invocation may still take, or None when there is no deadline. Never less than a millisecond.
 
-    A little less than Lambda's own count: the handler has to answer after a request has failed. Every request asks, some twice.
+    A little less than Lambda's own count: the handler has to answer after a request has failed.
     """
-    request = _request()
-    deadline = _of_process if request is None or request.over else request.at
-    if deadline is None:
-        return None
-    left = deadline - _monotonic()
-    return max(LEAST, left)
+    at = deadline()
+    return None if at == math.inf else max(LEAST, at - time.monotonic())
 
 
 def within_time_left(seconds: float | None) -> float | None:
@@ -75,4 +80,3 @@ def within_time_left(seconds: float | None) -> float | None:
 
 
 _request = _of_context.get
-_monotonic = time.monotonic

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from .._core.configurations import Configuration
 from .._core.judging import Verdict, fresh, judge
-from .._core.moments import Ahead, Glance, Moment, elapsed, glanced
+from .._core.lives import Life
+from .._core.moments import Moment, elapsed
 from .._core.paths import Path
 from .journal import JOURNAL, Journal
 from .snapshots import listen
@@ -25,46 +26,6 @@ tens of milliseconds between them."""
 TICKS = 2
 """Turns of the event loop before a connection of asyncio is judged: in the first, our own step runs before the selector's news (FIN, RST) are
 read; in the second they have been, and the transport is closing."""
-
-
-class Life:
-    """What is known about one connection. An adapter keeps it on the connection object."""
-
-    __slots__ = ("ahead", "idle", "loop", "opened", "path", "peer", "retires", "seen", "took", "used")
-
-    def __init__(
-        self, peer: str, path: Path, opened: Moment, took: float, loop: asyncio.AbstractEventLoop | None, longest: float = float("inf")
-    ) -> None:
-        self.peer = peer
-        self.path = path
-        self.opened = opened
-        self.retires = opened.monotonic + longest
-        """When it is too old, on the monotonic clock."""
-        self.took = took
-        """Seconds that opening it took."""
-        self.loop = loop
-        """The event loop that it belongs to, or None without one."""
-        self.idle = 0.0
-        """Seconds of idleness before its present use, when it was judged for it."""
-        self.answered(opened)
-
-    def answered(self, now: Moment) -> None:
-        """It was opened, or its peer answered a question of ours."""
-        self.found_usable(now)
-        self.used = self.seen
-
-    def found_usable(self, now: Moment) -> None:
-        """Who waited for that verdict need not ask again, and must not, because it may be in use by now. It is no use, and idleness goes on."""
-        self.ahead = Ahead(now.wall - now.monotonic, now.boottime - now.monotonic)
-        self.seen: Glance = (now.monotonic, self.ahead, now.era)
-
-    @property
-    def last(self) -> Moment:
-        """When it was last used: its peer answered."""
-        return glanced(self.used)
-
-    def __repr__(self) -> str:
-        return f"<Life of a connection to {self.peer}>"
 
 
 class Guard:
@@ -97,12 +58,10 @@ class Guard:
         return path
 
     def used(self, life: Life) -> None:
-        """The connection answered, and goes back to its pool."""
-        if life.idle:
-            life.path.was_alive_after(life.idle)
-            life.idle = 0.0
-        watch = self._watch
-        life.used = life.seen = (watch.monotonic(), life.ahead, watch.era)
+        """The connection answered, and goes back to its pool. Adapters do this in line as well."""
+        life.used = self._watch.monotonic()
+        if life.judged:
+            life.proved()
 
     def hinted(self, life: Life, keep_alive: str) -> None:
         """The peer answered with this `Keep-Alive` header."""
@@ -117,10 +76,13 @@ class Guard:
     def fresh(self, life: Life) -> bool:
         """Was the connection used or judged within the last half second, by this process and in this invocation? Then it is usable, unasked.
 
-        The first question of `usable`; an adapter asks it itself where a call less is worth it.
+        The first question of `usable`. Adapters ask it before, in line (see `_core.judging.fresh`), because of most connections it is true.
         """
         watch = self._watch
-        return fresh(life.seen, watch.wall(), watch.monotonic(), watch.era, life.retires)
+        if not fresh(life, watch.wall(), watch.monotonic(), watch.era):
+            return False
+        life.extend()
+        return True
 
     def usable(self, life: Life, closed: Callable[[], bool], probe: Callable[[float], bool] | None = None) -> bool:
         """May the connection carry the next request? Ask before anything is written; when not, close it and open another.
@@ -130,9 +92,9 @@ class Guard:
         """
         if self.fresh(life):
             return True
-        seen, now = life.seen, self._watch.now()
+        known, now = (life.seen, life.used), self._watch.now()
         is_closed = closed()
-        if life.seen is not seen:
+        if (life.seen, life.used) != known:
             return True  # used meanwhile by somebody it is shared with: what there is to read is an answer, and closing it would lose that
         verdict = self._judge(life, now, is_closed, probe is not None)
         took = 0.0
@@ -159,13 +121,13 @@ class Guard:
             return self._conclude(life, Verdict("discard", "forked", elapsed(life.last, self._watch.now()), "none"), 0.0)
         if self.fresh(life):
             return True
-        seen, now = life.seen, self._watch.now()
+        known, now = (life.seen, life.used), self._watch.now()
         for _ in range(TICKS):
             await asyncio.sleep(0)
         is_closed = closed()
         if not isinstance(is_closed, bool):
             is_closed = await is_closed
-        if life.seen is not seen:
+        if (life.seen, life.used) != known:
             return True  # as in `usable`
         verdict = self._judge(life, now, is_closed, probe is not None)
         took = 0.0
@@ -201,11 +163,10 @@ class Guard:
             if verdict.reason in ("closed", "probe_failed"):
                 life.path.was_dead_after(verdict.idle)
             return False
-        life.idle = verdict.idle
+        now = self._watch.now()
         if verdict.action == "probe":
-            life.answered(self._watch.now())
-        else:
-            life.found_usable(self._watch.now())
+            life.answered(now)
+        life.kept(verdict.idle, now)
         return True
 
 

@@ -10,10 +10,11 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 from .._core.configurations import Configuration, NoRetries
+from .._core.lives import Life
 from .._runtime.deadline import within_time_left
 from .._runtime.detection import detect
 from .._runtime.errors import UnknownClient
-from .._runtime.guard import MOST_PATHS, Life
+from .._runtime.guard import MOST_PATHS
 from .._runtime.sockets import is_readable
 from .._runtime.watch import WATCH
 

@@ -14,6 +14,7 @@ headers of answers, so a server's `Keep-Alive: timeout=` is not known here; what
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,10 +27,12 @@ from aiohttp.client_proto import ResponseHandler
 
 from .._core.configurations import Configuration
 from .._core.limits import finite, whole
-from .._runtime.deadline import time_left
+from .._core.lives import Life
+from .._runtime.deadline import LEAST, deadline
 from .._runtime.detection import detect
-from .._runtime.guard import Guard, Life
+from .._runtime.guard import Guard
 from .._runtime.sockets import is_readable, keepalive_options
+from .._runtime.watch import WATCH
 from ._clients import Patches, known
 
 __all__ = ["ClientSession", "TCPConnector", "session", "timeout"]
@@ -55,28 +58,22 @@ def _hooks(guard: Guard | None) -> dict[str, Any]:
     connect, get, release, create = (_unjudged(getattr(aiohttp.TCPConnector, name)) for name in _HOOKS)
 
     def judged_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Awaitable[Any]:
-        left = time_left()
-        if left is None or (timeout.total is not None and timeout.total <= left):
+        left = deadline() - time.monotonic()
+        if left == math.inf or (timeout.total is not None and timeout.total <= left):
             return connect(self, req, traces, timeout)  # type: ignore[no-any-return]
-        return _within(left, partial(connect, self, req, traces), timeout)
+        return _within(max(left, LEAST), partial(connect, self, req, traces), timeout)
 
     async def judged_get(self: Any, key: Any, traces: Any) -> Any:
-        judge = guard or self.guard
         while (connection := await get(self, key, traces)) is not None:
-            life = getattr(connection.protocol, "thawsafe", None)  # none when it was opened before `thawsafe.install`
-            if life is None or judge.fresh(life) or await _is_usable(judge, life, connection):
+            life: Life | None = getattr(connection.protocol, "thawsafe", None)  # none when it was opened before `thawsafe.install`
+            if (
+                life is None
+                or (life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall)
+                or await _is_usable(guard or self.guard, life, connection)
+            ):
                 return connection
             connection.close()
         return None
-
-    def judged_release(self: Any, key: Any, protocol: Any, *, should_close: bool = False) -> None:
-        life = getattr(protocol, "thawsafe", None)  # none on a tunnel to a proxy, which is never pooled
-        if life is not None:
-            if not should_close:
-                (guard or self.guard).used(life)
-            elif isinstance(protocol.exception(), (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
-                (guard or self.guard).failed(life)
-        release(self, key, protocol, should_close=should_close)
 
     async def judged_create(self: Any, req: Any, traces: Any, timeout: Any) -> Any:  # noqa: ASYNC109 - aiohttp's
         began = time.perf_counter()
@@ -85,10 +82,25 @@ def _hooks(guard: Guard | None) -> dict[str, Any]:
         protocol.thawsafe = (guard or self.guard).opened(peer, time.perf_counter() - began, self._loop)
         return protocol
 
-    judged: dict[str, Any] = dict(zip(_HOOKS, (judged_connect, judged_get, judged_release, judged_create), strict=True))
+    judged: dict[str, Any] = dict(zip(_HOOKS, (judged_connect, judged_get, _judged_release(release, guard), judged_create), strict=True))
     for hook, original in zip(judged.values(), (connect, get, release, create), strict=True):
         hook.thawsafe_replaces = original
     return judged
+
+
+def _judged_release(release: Callable[..., None], guard: Guard | None) -> Callable[..., None]:
+    def judged_release(self: Any, key: Any, protocol: Any, *, should_close: bool = False) -> None:
+        life: Life | None = getattr(protocol, "thawsafe", None)  # none on a tunnel to a proxy, which is never pooled
+        if life is not None:
+            if not should_close:
+                life.used = WATCH.monotonic()
+                if life.judged:
+                    life.proved()
+            elif isinstance(protocol.exception(), (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+                (guard or self.guard).failed(life)
+        release(self, key, protocol, should_close=should_close)
+
+    return judged_release
 
 
 async def _within(left: float, connect: Callable[[ClientTimeout], Awaitable[Any]], timeout: ClientTimeout) -> Any:  # noqa: ASYNC109

@@ -27,8 +27,10 @@ import asyncpg.pool  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration
 from .._core.limits import finite, whole
+from .._core.lives import Life
 from .._runtime.deadline import time_left, within_time_left
-from .._runtime.guard import Guard, Life
+from .._runtime.guard import Guard
+from .._runtime.watch import WATCH
 from ._asyncpg import answers, has_ended, peer
 from ._clients import Attempts, Patches, Silences, detected, known
 
@@ -66,7 +68,6 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(acquire)
     async def judged(self: Any, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's
-        guard: Guard = self.guard
         while True:
             # Only who has to wait gets a limit: a timer costs more than all the rest, and stays in the loop's heap until its time comes.
             queue = self._queue  # None before the pool is initialized
@@ -77,11 +78,11 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
                 return proxy
             if life.loop is not asyncio.get_running_loop():
                 raise asyncpg.InterfaceError(ANOTHER_LOOP)
-            if guard.fresh(life):
+            if life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
                 return proxy
             question = None if self.silences.doubt(life) else functools.partial(answers, connection)
             try:
-                usable = await guard.usable_async(life, functools.partial(has_ended, connection), question)
+                usable = await self.guard.usable_async(life, functools.partial(has_ended, connection), question)
             except BaseException:
                 connection.terminate()  # asyncpg puts its place back
                 raise
@@ -123,7 +124,12 @@ def judged_release(release: Callable[..., Any]) -> Callable[..., Any]:
         own: Any = getattr(connection, "_con", None)  # None when it was released before
         life: Life | None = getattr(own, "thawsafe", None)
         if life is not None:
-            (self.guard.failed if own.is_closed() else self.guard.used)(life)
+            if own.is_closed():
+                self.guard.failed(life)
+            else:
+                life.used = WATCH.monotonic()
+                if life.judged:
+                    life.proved()
         return release(self, connection, timeout=timeout)
 
     return noting

@@ -28,9 +28,11 @@ import grpc  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration, NoKeepalive
 from .._core.limits import finite
-from .._runtime.deadline import within_time_left
+from .._core.lives import Life
+from .._runtime.deadline import deadline, within_time_left
 from .._runtime.detection import detect
-from .._runtime.guard import Guard, Life
+from .._runtime.guard import Guard
+from .._runtime.watch import WATCH
 from ._clients import Patches, known
 
 __all__ = ["Channel", "arguments", "insecure_channel", "install", "secure_channel", "uninstall"]
@@ -128,8 +130,11 @@ class Lines:
             if self._left:
                 self._close_left()
             life = line.life or self.connects()
-            # While RPCs are under way somebody waits for them, so that nothing freezes unsaid; what is said counts all the same.
-            if line.silent or not (self.guard.fresh(life) or (self._busy_guard if line.busy else self.guard).usable(life, _settled)):
+            if line.silent or not (
+                (life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall)
+                # While RPCs are under way somebody waits for them, so that nothing freezes unsaid; what is said counts all the same.
+                or (self._busy_guard if line.busy else self.guard).usable(life, _settled)
+            ):
                 line = self._renew(line)
             line.busy += 1
             return line, line.answers
@@ -158,7 +163,11 @@ class Lines:
             line.busy -= 1
             line.answers += 1
             line.silent = False
-            self.guard.used(line.life)  # type: ignore[arg-type] # it began
+            life = line.life
+            assert life is not None  # it began
+            life.used = WATCH.monotonic()
+            if life.judged:
+                life.proved()
 
     def failed(self, line: Line, before: int, error: BaseException) -> None:
         self.end(line, before, error.code() if isinstance(error, grpc.RpcError) else None)
@@ -247,14 +256,21 @@ class _ToOne(_Method):
         wait_for_ready: bool | None = None,
         compression: Any = None,
     ) -> Any:
-        line, before = self._lines.begin()
-        limit = within_time_left(self._default_timeout if timeout is None else timeout)
+        lines = self._lines
+        line, before = lines.begin()
+        if timeout is None:
+            timeout = self._default_timeout
+        if timeout is None or timeout > deadline() - time.monotonic():
+            timeout = within_time_left(timeout)
+        made_for, method = self._made
         try:
-            answer = self._on(line)(request, limit, metadata, credentials, wait_for_ready, compression)
+            if made_for is not line:
+                method = self._on(line)
+            answer = method(request, timeout, metadata, credentials, wait_for_ready, compression)
         except BaseException as error:
-            self._lines.failed(line, before, error)
+            lines.failed(line, before, error)
             raise
-        self._lines.answered(line)
+        lines.answered(line)
         return answer
 
     def with_call(self, request: Any, timeout: float | None = None, **options: Any) -> Any:

@@ -10,6 +10,7 @@ of a function whose handler calls `asyncio.run`. Nothing private is used.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ import grpc.aio  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration
 from .._core.limits import finite
-from .._runtime.deadline import time_left
+from .._runtime.deadline import deadline, within_time_left
 from .._runtime.detection import detect
 from ._clients import Patches
 from .grpc import Line, Lines, Options, arguments
@@ -76,9 +77,8 @@ class _Method:
             self._made = (line, method)
         if timeout is None:
             timeout = self._default_timeout
-        left = time_left()
-        if left is not None and (timeout is None or timeout > left):
-            timeout = left
+        if timeout is None or timeout > deadline() - time.monotonic():
+            timeout = within_time_left(timeout)
         try:
             call = method(request, timeout=timeout, **options)
         except BaseException:

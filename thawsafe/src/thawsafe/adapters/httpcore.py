@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -23,8 +24,10 @@ from typing import Any
 import httpcore
 
 from .._core.configurations import Configuration
-from .._runtime.deadline import time_left, within_time_left
-from .._runtime.guard import Guard, Life
+from .._core.lives import Life
+from .._runtime.deadline import deadline, time_left, within_time_left
+from .._runtime.guard import Guard
+from .._runtime.watch import WATCH
 from ._clients import Patches, known
 
 __all__ = ["judge_async_pool", "judge_pool"]
@@ -50,7 +53,6 @@ class _Connection:
         self.connection = connection
         self.send = send
         self.guard = guard
-        self.is_fresh, self.used = guard.fresh, guard.used
         self.life: Life | None = None
         self.stream: Any = None
         """httpcore's network stream, as its answers carry it."""
@@ -102,16 +104,27 @@ class _SyncConnection(_Connection):
             with self.lock:
                 self.began(request, response, opening.took, None)
             return response
-        if not self.is_fresh(life) and not self._usable(life):
+        if not (
+            life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
+        ) and not self._usable(life):
             self.connection.close()
             raise httpcore.ConnectionNotAvailable
-        _limit(request)
+        left = deadline() - time.monotonic()
+        try:
+            own = request.extensions["timeout"]
+            enough = own["write"] <= left and own["read"] <= left
+        except (KeyError, TypeError):  # there is none
+            enough = left == math.inf
+        if not enough:
+            _limited(request)
         try:
             response = self.send(request)
         except _BROKEN:
             self.failed(life)
             raise
-        self.used(life)
+        life.used = WATCH.monotonic()
+        if life.judged:
+            life.proved()
         return response
 
     def _usable(self, life: Life) -> bool:
@@ -162,11 +175,20 @@ class _AsyncConnection(_Connection):
             self.began(request, response, opening.took, _running_loop())
             return response
         at_home = life.loop is None or life.loop is _running_loop()
-        if not (at_home and self.is_fresh(life)) and not await self._usable(life, at_home):
+        if not (
+            at_home and life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
+        ) and not await self._usable(life, at_home):
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 await self.connection.aclose()
             raise httpcore.ConnectionNotAvailable
-        _limit(request)
+        left = deadline() - time.monotonic()
+        try:
+            own = request.extensions["timeout"]
+            enough = own["write"] <= left and own["read"] <= left
+        except (KeyError, TypeError):  # there is none
+            enough = left == math.inf
+        if not enough:
+            _limited(request)
         self.busy += 1
         try:
             response = await self.send(request)
@@ -175,7 +197,9 @@ class _AsyncConnection(_Connection):
             raise
         finally:
             self.busy -= 1
-        self.used(life)
+        life.used = WATCH.monotonic()
+        if life.judged:
+            life.proved()
         return response
 
     async def _usable(self, life: Life, at_home: bool) -> bool:
@@ -279,19 +303,6 @@ def _limited(request: httpcore.Request) -> dict[str, float | None] | None:
         timeouts[phase] = left if own is None else min(left, own)
     request.extensions = {**request.extensions, "timeout": timeouts}
     return timeouts
-
-
-def _limit(request: httpcore.Request) -> None:
-    """As `_limited`, on a connection in use, and at once where the request's own timeouts end before the invocation."""
-    left = time_left()
-    if left is not None:
-        try:
-            own: dict[str, float | None] = request.extensions["timeout"]
-            write, read = own["write"], own["read"]
-        except KeyError:
-            write = read = None
-        if write is None or write > left or read is None or read > left:
-            _limited(request)
 
 
 class _Opening:

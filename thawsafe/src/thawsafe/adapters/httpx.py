@@ -11,7 +11,9 @@ Private and used: a transport's `_pool`, and a client's `_init_transport` and `_
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -19,7 +21,7 @@ import httpx
 
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
-from .._runtime.deadline import time_left
+from .._runtime.deadline import LEAST, deadline
 from .._runtime.detection import detect
 from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
@@ -73,20 +75,14 @@ def _client_options(configuration: Configuration, given: dict[str, Any]) -> dict
 
 def wait_within_time_left(request: httpx.Request) -> None:
     """Lets a request wait for a free connection only as long as the invocation has time; what comes after it, httpcore's adapter limits."""
-    left = time_left()
-    if left is not None:
-        own: dict[str, float | None] = _NO_TIMEOUT
-        wait = None
-        try:
-            own = request.extensions["timeout"]  # a client of httpx's puts all four there
-            wait = own["pool"]
-        except KeyError:
-            pass
-        if wait is None or wait > left:
-            request.extensions = {**request.extensions, "timeout": {**own, "pool": left}}
-
-
-_NO_TIMEOUT: dict[str, float | None] = {}
+    left = deadline() - time.monotonic()
+    try:
+        enough = request.extensions["timeout"]["pool"] <= left
+    except (KeyError, TypeError):  # there is none
+        enough = left == math.inf
+    if not enough:
+        timeouts = {**request.extensions.get("timeout", {}), "pool": max(left, LEAST)}
+        request.extensions = {**request.extensions, "timeout": timeouts}
 
 
 class HTTPTransport(httpx.HTTPTransport):

@@ -30,8 +30,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .._core.configurations import Configuration
 from .._core.limits import whole
-from .._runtime.deadline import time_left, within_time_left
-from .._runtime.guard import Guard, Life
+from .._core.lives import Life
+from .._runtime.deadline import deadline, time_left, within_time_left
+from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
 from ._clients import Attempts, Patches, connect_within, detected, known
 from ._postgres import answers, answers_async, has_ended, limits
@@ -108,11 +109,12 @@ def _life(pool: Any, connection: Any) -> Life:
 
 
 def _renew(pool: Any) -> None:
-    """Begin anew in a child process, where a pool's threads do not live, a lock may be held by one of them, and the connections are
+    """In another era, begin anew in a child process: there a pool's threads do not live, a lock may be held by one of them, and the connections are
     the parent's. They are dropped and not closed, which would say goodbye to the server in the parent's name.
     """
-    pool.thawsafe_forks = WATCH.era.forks
-    if pool._sched_runner is None or pool._sched_runner.is_alive():
+    forked = pool.thawsafe_era.forks != WATCH.era.forks
+    pool.thawsafe_era = WATCH.era
+    if not forked or pool._sched_runner is None or pool._sched_runner.is_alive():
         return  # not open, or opened in this process
     pool._lock = type(pool._lock)()
     pool._pool.clear()
@@ -131,7 +133,7 @@ _RENEWED = ("_sched_runner", "_pool", "_waiting", "_workers", "_nconns", "_growi
 def _note(pool: Any, connection: Any) -> None:
     """A connection comes back."""
     if not connection.closed:
-        pool.guard.used(getattr(connection, "thawsafe", None) or _life(pool, connection))
+        pool.guard.used(_life(pool, connection))
     elif connection.broken:
         pool.guard.failed(_life(pool, connection))
 
@@ -148,12 +150,14 @@ def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) ->
 
     @functools.wraps(getconn)
     def judged(self: Any, timeout: float | None = None) -> Any:
-        if self.thawsafe_forks != WATCH.era.forks:
+        if self.thawsafe_era is not WATCH.era:
             _renew(self)
-        limit = self.timeout if timeout is None else timeout
-        connection = getconn(self, within_time_left(limit))
-        life = getattr(connection, "thawsafe", None)
-        if life is None or not self.guard.fresh(life):
+        limit: float = self.timeout if timeout is None else timeout
+        if limit > deadline() - time.monotonic():
+            limit = within_time_left(limit)  # type: ignore[assignment] # a number, as it is given one
+        connection = getconn(self, limit)
+        life: Life | None = getattr(connection, "thawsafe", None)
+        if life is None or not (life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall):
             while not _usable(self, connection):
                 connection = another(self, connection)
         return connection
@@ -197,7 +201,11 @@ def judged_putconn(putconn: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(putconn)
     def noting(self: Any, conn: Any) -> None:
-        _note(self, conn)
+        life: Life | None = getattr(conn, "thawsafe", None)
+        if life is None or life.judged or conn.closed:
+            _note(self, conn)
+        else:
+            life.used = WATCH.monotonic()
         putconn(self, conn)
 
     return noting
@@ -217,8 +225,8 @@ def judged_getconn_async(getconn: Callable[..., Any], putconn: Callable[..., Any
     async def judged(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
         limit = self.timeout if timeout is None else timeout
         connection = await getconn(self, within_time_left(limit))
-        life = getattr(connection, "thawsafe", None)
-        if life is not None and self.guard.fresh(life):
+        life: Life | None = getattr(connection, "thawsafe", None)
+        if life is not None and life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
             return connection
         try:
             while not await _usable_async(self, connection):
@@ -280,7 +288,7 @@ class ConnectionPool(_SyncPool):
     def __init__(self, configuration: Configuration | None = None, conninfo: Any = "", **options: Any) -> None:
         configuration = configuration or detected()
         self.guard = Guard("psycopg_pool", configuration)
-        self.thawsafe_forks = WATCH.era.forks
+        self.thawsafe_era = WATCH.era
         super().__init__(_with_limits(configuration, conninfo), **_options(configuration, options))
         known(DISTRIBUTION, psycopg_pool.__version__, VERSIONS, [(self, name) for name in _RENEWED])
 
@@ -316,7 +324,7 @@ def install(configuration: Configuration) -> list[str]:
     ):
         original: Any = pool_class
         _patches.replace(original, "guard", Guard("psycopg_pool", configuration))
-        _patches.replace(original, "thawsafe_forks", WATCH.era.forks)
+        _patches.replace(original, "thawsafe_era", WATCH.era)
         _patches.replace(original, "getconn", get(original.getconn, original.putconn))
         _patches.replace(original, "putconn", put(original.putconn))
         _patches.replace(original, "_connect", connect(original._connect))

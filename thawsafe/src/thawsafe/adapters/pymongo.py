@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -36,9 +37,11 @@ from pymongo.synchronous.topology import Topology
 
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
-from .._runtime.deadline import LEAST, time_left
-from .._runtime.guard import Guard, Life
+from .._core.lives import Life
+from .._runtime.deadline import LEAST, deadline, time_left
+from .._runtime.guard import Guard
 from .._runtime.sockets import is_readable
+from .._runtime.watch import WATCH
 from ._clients import Patches, Silences, detected, known
 
 if TYPE_CHECKING:
@@ -95,11 +98,10 @@ def _judged_class(connection_class: Any) -> type:
     def apply_timeout(self: Any, *args: Any, **kwargs: Any) -> Any:
         """PyMongo's own, which sets the timeout of a command; reading its answer goes by that."""
         timeout = apply(self, *args, **kwargs)
-        left = time_left()
-        if left is not None:
-            last = self.last_timeout
-            if last is None or last > left + SLACK:
-                self.set_conn_timeout(left)
+        left = deadline() - time.monotonic()
+        last = self.last_timeout
+        if (math.inf if last is None else last) > left + SLACK:
+            self.set_conn_timeout(max(left, LEAST))
         return timeout
 
     return type(connection_class.__name__, (connection_class,), {"apply_timeout": apply_timeout, "__module__": __name__})
@@ -138,7 +140,9 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
     @functools.wraps(perished)
     def _perished(self: Any, connection: Any) -> bool:
         seen: _Seen | None = getattr(connection, "thawsafe", None)
-        if seen is not None and not self.guard.fresh(seen.life):
+        if seen is not None and not (
+            (life := seen.life).era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
+        ):
             question = functools.partial(_answers, connection) if _may_ask(self, connection, seen.life) else None
             if not self.guard.usable(seen.life, connection.conn_closed, question):
                 self.silences.heard_nothing(seen.life)
@@ -163,7 +167,10 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
             if connection.closed:
                 _returned_closed(self, connection, seen)
             else:
-                self.guard.used(seen.life)
+                life = seen.life
+                life.used = WATCH.monotonic()
+                if life.judged:
+                    life.proved()
         checkin(self, connection)
 
     return {"_get_conn": _get_conn, "_perished": _perished, "connect": connect_, "checkin": checkin_}
@@ -192,7 +199,9 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
     @functools.wraps(perished)
     async def _perished(self: Any, connection: Any) -> bool:
         seen: _Seen | None = getattr(connection, "thawsafe", None)
-        if seen is not None and not self.guard.fresh(seen.life):
+        if seen is not None and not (
+            (life := seen.life).era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
+        ):
             question = functools.partial(_answers_async, connection) if _may_ask(self, connection, seen.life) else None
             if not await self.guard.usable_async(seen.life, functools.partial(_has_ended, connection), question):
                 self.silences.heard_nothing(seen.life)
@@ -217,7 +226,10 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
             if connection.closed:
                 _returned_closed(self, connection, seen)
             else:
-                self.guard.used(seen.life)
+                life = seen.life
+                life.used = WATCH.monotonic()
+                if life.judged:
+                    life.proved()
         return checkin(self, connection)
 
     return {"_get_conn": _get_conn, "_perished": _perished, "connect": connect_, "checkin": checkin_}

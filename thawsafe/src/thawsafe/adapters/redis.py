@@ -11,14 +11,15 @@ Here a connection that was idle over a freeze answers a PING before it is used, 
 anew. What may be tried again is connecting, by the configuration's `retries`; commands are not, because redis-py does not tell which of
 them may run twice. Who wants that gives `retry=redis.retry.Retry(...)`, which goes before the configuration.
 
-Used though private: `_get_socket` of connections. Of the configuration, `connections` counts for nothing: a pool has one host. A client with
-`single_connection_client=True`, pub/sub and MONITOR keep a connection, which is judged when they take it. For asyncio: `redis_asyncio`.
+Used though private: `_sock` of connections, `_conn` of those with a cache. Of the configuration, `connections` counts for nothing: a pool has one host.
+A client with `single_connection_client=True`, pub/sub and MONITOR keep a connection, which is judged when they take it. For asyncio: `redis_asyncio`.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import math
 import socket
 import time
 from collections.abc import Callable
@@ -30,9 +31,11 @@ from redis.exceptions import AuthenticationError, ConnectionError, TimeoutError 
 
 from .._core.configurations import Configuration
 from .._core.limits import finite, whole
-from .._runtime.deadline import time_left, within_time_left
-from .._runtime.guard import Guard, Life
+from .._core.lives import Life
+from .._runtime.deadline import deadline, time_left, within_time_left
+from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
+from .._runtime.watch import WATCH
 from ._clients import Attempts, Patches, detected, known
 
 if TYPE_CHECKING:
@@ -110,16 +113,18 @@ def judged_class(added: type, connection_class: type, configuration: Configurati
 class Seen:
     """What is kept on a connection: its life, what it was connected by, and its present use. A connection object can reconnect."""
 
-    __slots__ = ("began", "life", "limit", "line")
+    __slots__ = ("began", "connection", "life", "limit", "line")
 
-    def __init__(self, line: object, life: Life, began: float, limit: float | None = None) -> None:
+    def __init__(self, line: object, life: Life, began: float, connection: Any = None, limit: float | None = None) -> None:
         self.line = line
         """Its socket, or its stream writer."""
         self.life = life
         self.began = began
         """When it was taken out, on `time.perf_counter`."""
+        self.connection = connection
+        """For the sync kind: the connection that has the socket. The one of a pool with a cache is a proxy of that."""
         self.limit = limit
-        """Its socket's timeout, for the sync kind: its own, or the time that was left of an invocation."""
+        """For the sync kind: its socket's timeout, its own or the time that was left of an invocation."""
 
 
 SLACK = 0.02
@@ -132,30 +137,43 @@ def judged_get(get_connection: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(get_connection)
     def judged(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guard: Guard = self.guard
         began = time.perf_counter()
         connection = get_connection(self, *args, **kwargs)
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
-            if seen.line is not connection._get_socket():
-                guard.usable(seen.life, _seen_closed)  # redis has polled it, and connected anew
-            # Asked twice, because most are fresh, and need no functions to be made.
-            elif guard.fresh(seen.life) or guard.usable(seen.life, _polled, lambda timeout: _answers(connection, timeout)):
+            life, own = seen.life, seen.connection
+            if seen.line is not own._sock:
+                self.guard.usable(life, _seen_closed)  # redis has polled it, and connected anew
+            elif (life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall) or _usable(
+                self, connection, life
+            ):
                 seen.began = began
-                limit, wanted = seen.limit, connection.socket_timeout
-                if limit is not wanted and (limit is None or wanted is None or not wanted <= limit <= wanted + SLACK):
-                    seen.limit = wanted
-                    connection.update_current_socket_timeout(-1)  # to what `socket_timeout` says now
+                limit, timeout = seen.limit, own._socket_timeout
+                if limit != timeout or (timeout or math.inf) > deadline() - time.monotonic():
+                    _limit(seen)
                 return connection
             else:
                 began = time.perf_counter()
                 _reconnect(self, connection)
-        life = guard.opened(peer(connection), time.perf_counter() - began)
-        line = connection._get_socket()
-        connection.thawsafe = Seen(line, life, began, line.gettimeout())
+        life = self.guard.opened(peer(connection), time.perf_counter() - began)
+        own = getattr(connection, "_conn", connection)
+        connection.thawsafe = Seen(own._sock, life, began, own, own._sock.gettimeout())
         return connection
 
     return judged
+
+
+def _usable(pool: Any, connection: Any, life: Life) -> bool:
+    usable: bool = pool.guard.usable(life, _polled, lambda timeout: _answers(connection, timeout))
+    return usable
+
+
+def _limit(seen: Seen) -> None:
+    """Sets the socket's timeout to what `socket_timeout` says now, unless it says nearly the same as when it was set."""
+    limit, wanted = seen.limit, seen.connection.socket_timeout
+    if limit != wanted and (limit is None or wanted is None or not wanted <= limit <= wanted + SLACK):
+        seen.limit = wanted
+        seen.connection.update_current_socket_timeout(-1)
 
 
 def _polled() -> bool:
@@ -199,8 +217,11 @@ def judged_release(release: Callable[..., None]) -> Callable[..., None]:
     def noting(self: Any, connection: Any) -> None:
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
-            if connection._get_socket() is seen.line:
-                self.guard.used(seen.life)
+            if seen.connection._sock is seen.line:
+                life = seen.life
+                life.used = WATCH.monotonic()
+                if life.judged:
+                    life.proved()
             else:
                 connection.thawsafe = None
                 lost(self.guard, seen, connection.socket_timeout)

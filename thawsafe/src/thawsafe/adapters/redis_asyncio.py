@@ -30,6 +30,7 @@ from .._core.configurations import Configuration
 from .._core.limits import finite
 from .._runtime.deadline import within_time_left
 from .._runtime.guard import Guard
+from .._runtime.watch import WATCH
 from ._clients import Attempts, detected, is_ended, known
 from .redis import DISTRIBUTION, VERSIONS, Limited, Seen, judged_class, lost, peer, settled
 
@@ -81,21 +82,22 @@ def judged_get(get_connection: Callable[..., Awaitable[Any]]) -> Callable[..., A
 
     @functools.wraps(get_connection)
     async def judged(self: Any, *args: Any, **kwargs: Any) -> Any:
-        guard: Guard = self.guard
         began = time.perf_counter()
         connection = await get_connection(self, *args, **kwargs)
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
             if seen.line is not connection._writer:
-                await guard.usable_async(seen.life, _seen_closed)  # of another loop, or redis has seen its end
-            # Asked twice, because most are fresh, and a coroutine costs more than the question. `connect` has seen to the loop.
-            elif guard.fresh(seen.life) or await _usable(self, connection, seen):
+                await self.guard.usable_async(seen.life, _seen_closed)  # of another loop, or redis has seen its end
+            # `connect` has seen to the loop.
+            elif (
+                (life := seen.life).era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
+            ) or await _usable(self, connection, seen):
                 seen.began = began
                 return connection
             else:
                 began = time.perf_counter()
                 await _reconnect(self, connection)
-        life = guard.opened(peer(connection), time.perf_counter() - began, asyncio.get_running_loop())
+        life = self.guard.opened(peer(connection), time.perf_counter() - began, asyncio.get_running_loop())
         connection.thawsafe = Seen(connection._writer, life, began)
         return connection
 
@@ -143,7 +145,10 @@ def judged_release(release: Callable[..., Awaitable[None]]) -> Callable[..., Any
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
             if connection._writer is seen.line:
-                self.guard.used(seen.life)
+                life = seen.life
+                life.used = WATCH.monotonic()
+                if life.judged:
+                    life.proved()
             else:
                 connection.thawsafe = None
                 lost(self.guard, seen, connection.socket_timeout)

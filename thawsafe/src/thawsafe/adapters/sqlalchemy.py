@@ -32,8 +32,9 @@ from sqlalchemy.pool import Pool
 
 from .._core.configurations import Configuration
 from .._core.limits import finite, whole
+from .._core.lives import Life
 from .._runtime.deadline import time_left
-from .._runtime.guard import Guard, Life
+from .._runtime.guard import Guard
 from .._runtime.sockets import is_readable
 from .._runtime.watch import WATCH
 from ._clients import connect_within, detected, known
@@ -180,7 +181,7 @@ class _Listeners:
             return
         life = line.life
         here = life.loop is None or life.loop is asyncio.get_running_loop()
-        if here and self.guard.fresh(life):
+        if here and life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
             return
         if not here:
             self._drop(record, proxy, "it belongs to another event loop")
@@ -201,7 +202,10 @@ class _Listeners:
         """A connection comes back; without it, when it broke."""
         line: _Line | None = record.info.get("thawsafe")
         if line is not None and connection is not None:
-            self.guard.used(line.life)
+            life = line.life
+            life.used = WATCH.monotonic()
+            if life.judged:
+                life.proved()
 
     def invalidate(self, _connection: Any, record: Any, error: BaseException | None) -> None:
         """A connection broke in use, or was judged."""

@@ -12,7 +12,9 @@ with one whose end it has seen itself. Limits, proxies, tunnels and TLS are ther
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 
@@ -22,10 +24,12 @@ from urllib3.util import Retry, Timeout
 
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
-from .._runtime.deadline import time_left, within_time_left
+from .._core.lives import Life
+from .._runtime.deadline import LEAST, deadline, within_time_left
 from .._runtime.detection import detect
-from .._runtime.guard import Guard, Life
+from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
+from .._runtime.watch import WATCH
 from ._clients import Patches, known
 
 _Known = tuple[Any, Life] | None
@@ -55,33 +59,56 @@ known(DISTRIBUTION, _version, VERSIONS, [*((HTTPConnectionPool, name) for name i
 def _hooks(pool_class: type[HTTPConnectionPool], guard: Guard, longest_wait: float | None) -> dict[str, Any]:
     """The hooks of `pool_class` with `guard` in them. `longest_wait`: for a connection of a pool that blocks, when the caller names none."""
     get, put, limit = (_unjudged(getattr(pool_class, name)) for name in _HOOKS)
+    hooks = (_judged_get(get, guard, longest_wait), _judged_put(put), _judged_timeout(limit))
+    for hook, original in zip(hooks, (get, put, limit), strict=True):
+        hook.thawsafe_replaces = original  # type: ignore[attr-defined] # a function can have it
+    return dict(zip(_HOOKS, hooks, strict=True))
 
-    is_fresh, used = guard.fresh, guard.used
 
+def _judged_get(get: Callable[..., Any], guard: Guard, longest_wait: float | None) -> Callable[..., Any]:
     def _get_conn(self: Any, timeout: float | None = None) -> Any:
         if timeout is None and self.block:
-            timeout = within_time_left(longest_wait)
+            timeout = longest_wait
+            if timeout is None or timeout > deadline() - time.monotonic():
+                timeout = within_time_left(timeout)
         connection = get(self, timeout)
         known: _Known = getattr(connection, "thawsafe", None)
-        if known is None or known[0] is not connection.sock or not (is_fresh(known[1]) or guard.usable(known[1], _open)):
-            _renew(guard, self, connection, known)
-        elif known[1].idle:
-            _Answer(guard, self, connection, known[1]).await_()
+        if known is not None and known[0] is connection.sock:
+            life = known[1]
+            if life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
+                return connection
+            if guard.usable(life, _open):
+                if life.judged:
+                    _Answer(guard, self, connection, life).await_()
+                return connection
+        _renew(guard, self, connection, known)
         return connection
 
+    return _get_conn
+
+
+def _judged_put(put: Callable[..., None]) -> Callable[..., None]:
     def _put_conn(self: Any, conn: Any) -> None:
         known: _Known = getattr(conn, "thawsafe", None)  # without a connection, too: it broke
         if known is not None:
             if known[0] is conn.sock:
-                used(known[1])
+                life = known[1]
+                life.used = WATCH.monotonic()
+                if life.judged:
+                    life.proved()
             else:  # the server has closed it with its answer
                 conn.thawsafe = None
         put(self, conn)
 
+    return _put_conn
+
+
+def _judged_timeout(limit: Callable[..., Timeout]) -> Callable[..., Timeout]:
     def _get_timeout(self: Any, timeout: Any) -> Timeout:
-        own: Timeout = limit(self, timeout)  # a copy, whatever was given
-        left = time_left()
-        if left is not None:
+        own = limit(self, timeout)  # a copy, whatever was given
+        left = deadline() - time.monotonic()
+        if left < math.inf:
+            left = max(left, LEAST)
             connect, read = own._connect, own._read
             # urllib3 does more where there is a `total`, so it gets one only where that ends something earlier.
             if connect is None or connect is _DEFAULT or read is None or read is _DEFAULT or connect + read > left:  # type: ignore[operator]
@@ -89,10 +116,7 @@ def _hooks(pool_class: type[HTTPConnectionPool], guard: Guard, longest_wait: flo
                 own.total = min(left, own.total) if isinstance(own.total, (int, float)) else left
         return own
 
-    judged: dict[str, Any] = dict(zip(_HOOKS, (_get_conn, _put_conn, _get_timeout), strict=True))
-    for hook, original in zip(judged.values(), (get, put, limit), strict=True):
-        hook.thawsafe_replaces = original
-    return judged
+    return _get_timeout
 
 
 def _unjudged(method: Any) -> Any:

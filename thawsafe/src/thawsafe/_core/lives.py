@@ -1,0 +1,84 @@
+"""What is known about one connection, and how that changes: it is opened, judged, used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .moments import Moment, datum
+from .paths import Path
+
+FRESH = 0.5
+"""Seconds for which a use or a verdict speaks for a connection. Half of the shortest limit that a server can announce (`Keep-Alive: timeout=1`);
+HikariCP skips its own check for as long."""
+
+
+class Life:
+    """One connection's. An adapter keeps it on the connection object; requests that share a connection share it.
+
+    An adapter writes `used` itself when an answer is there, by the monotonic clock: every request does, and a call is more than that costs.
+    """
+
+    __slots__ = (
+        "datum", "era", "idle", "judged", "loop", "opened", "path", "peer", "retires", "seen", "took", "until", "until_wall", "used", "used_datum",
+    )  # fmt: skip
+
+    def __init__(self, peer: str, path: Path, opened: Moment, took: float = 0.0, loop: Any = None, longest: float = float("inf")) -> None:
+        self.peer = peer
+        self.path = path
+        self.opened = opened
+        self.retires = opened.monotonic + longest
+        """When it is too old, on the monotonic clock."""
+        self.took = took
+        """Seconds that opening it took."""
+        self.loop = loop
+        """The event loop that it belongs to, or None without one."""
+        self.judged = False
+        """It was judged for its present use, and kept: how that ends tells something about its path."""
+        self.idle = 0.0
+        """Seconds of idleness before its present use, where it was judged for that."""
+        self.answered(opened)
+
+    @property
+    def last(self) -> Moment:
+        """When it was last used: its peer answered. Held over invocations, it counts as used in the one that it was taken in."""
+        return self.used_datum.at(self.used)
+
+    def kept(self, idle: float, now: Moment) -> None:
+        """It is usable after so many seconds. Who waited for that verdict need not ask again, and must not, because it may be in use by now."""
+        self.idle = idle
+        self.judged = True
+        self._seen(now)
+
+    def answered(self, now: Moment) -> None:
+        """It was opened, or its peer answered a question of ours."""
+        self._seen(now)
+        self.used = now.monotonic
+        self.used_datum = self.datum
+
+    def _seen(self, now: Moment) -> None:
+        self.datum = datum(now)
+        self.era = now.era
+        self.seen = now.monotonic
+        """When it was last found usable, on the monotonic clock."""
+        self._fresh_after(now.monotonic)
+
+    def extend(self) -> None:
+        """It is fresh, by a use that `until` does not know of yet: requests that follow one another ask in full twice a second."""
+        self._fresh_after(max(self.seen, self.used))
+
+    def _fresh_after(self, last: float) -> None:
+        self.until = min(last + FRESH, self.retires)
+        """Until when it is fresh in this era, if not for longer: what requests compare."""
+        self.until_wall = last + self.datum.wall + FRESH
+        """The same on the wall clock, which counts what the other may miss."""
+
+    def proved(self) -> None:
+        """The use that it was judged for has ended, with an answer."""
+        self.judged = False
+        self.used_datum = self.datum
+        if self.idle:
+            self.path.was_alive_after(self.idle)
+            self.idle = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Life of a connection to {self.peer}>"
