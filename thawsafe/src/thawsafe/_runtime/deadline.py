@@ -12,6 +12,7 @@ RESERVED_SHARE = 0.1
 """The part of the invocation's time that it is at most."""
 LEAST = 0.001
 """Seconds. What a request gets whose time is over: clients read a timeout of 0 as none, or refuse it."""
+_NEVER = math.inf
 
 
 class _Deadline:
@@ -25,7 +26,7 @@ class _Deadline:
         self.at = at
 
 
-_process = _Deadline(math.inf)
+_process = _Deadline(_NEVER)
 """Lambda runs one invocation at a time, and its handler may start threads, which have contexts of their own."""
 _of_context: ContextVar[_Deadline | None] = ContextVar("thawsafe_deadline", default=None)
 """For servers with many requests at a time."""
@@ -33,7 +34,7 @@ _of_context: ContextVar[_Deadline | None] = ContextVar("thawsafe_deadline", defa
 
 def set_for_process(left: float | None) -> None:
     """So many seconds are left of the one invocation that is under way; None: no invocation is, or nobody knows."""
-    _process.at = math.inf if left is None else _after(left)
+    _process.at = _NEVER if left is None else _after(left)
 
 
 def set_for_context(left: float | None) -> Token[_Deadline | None]:
@@ -45,7 +46,7 @@ def reset(outer: Token[_Deadline | None]) -> None:
     """The request has ended, also for whoever has a copy of its context."""
     ended = _of_context.get()
     if ended is not None:
-        ended.at = math.inf
+        ended.at = _NEVER
     _of_context.reset(outer)
 
 
@@ -53,13 +54,16 @@ def _after(left: float) -> float:
     return time.monotonic() + left - min(RESERVE, left * RESERVED_SHARE)
 
 
-def deadline() -> float:
-    """When requests have to end that begin here, on `time.monotonic`; infinite when nothing limits them. Every request asks."""
+def seconds_left() -> float:
+    """As `time_left`, and infinite where nothing limits a request: what adapters compare with a client's own timeout, for every request."""
     at = _process.at
     request = _request()
     if request is not None and request.at < at:
-        return request.at
-    return at
+        at = request.at
+    if at == _NEVER:
+        return at
+    left = at - _monotonic()
+    return max(LEAST, left)
 
 
 def time_left() -> float | None:
@@ -67,8 +71,8 @@ def time_left() -> float | None:
 
     A little less than Lambda's own count: the handler has to answer after a request has failed.
     """
-    at = deadline()
-    return None if at == math.inf else max(LEAST, at - time.monotonic())
+    left = seconds_left()
+    return None if left == _NEVER else left
 
 
 def within_time_left(seconds: float | None) -> float | None:
@@ -80,3 +84,4 @@ def within_time_left(seconds: float | None) -> float | None:
 
 
 _request = _of_context.get
+_monotonic = time.monotonic

@@ -28,7 +28,7 @@ from aiohttp.client_proto import ResponseHandler
 from .._core.configurations import Configuration
 from .._core.limits import finite, whole
 from .._core.lives import Life
-from .._runtime.deadline import LEAST, deadline
+from .._runtime.deadline import seconds_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard
 from .._runtime.sockets import is_readable, keepalive_options
@@ -58,10 +58,10 @@ def _hooks(guard: Guard | None) -> dict[str, Any]:
     connect, get, release, create = (_unjudged(getattr(aiohttp.TCPConnector, name)) for name in _HOOKS)
 
     def judged_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Awaitable[Any]:
-        left = deadline() - time.monotonic()
+        left = seconds_left()
         if left == math.inf or (timeout.total is not None and timeout.total <= left):
             return connect(self, req, traces, timeout)  # type: ignore[no-any-return]
-        return _within(max(left, LEAST), partial(connect, self, req, traces), timeout)
+        return _within(left, partial(connect, self, req, traces), timeout)
 
     async def judged_get(self: Any, key: Any, traces: Any) -> Any:
         while (connection := await get(self, key, traces)) is not None:

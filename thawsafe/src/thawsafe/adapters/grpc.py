@@ -29,7 +29,7 @@ import grpc  # type: ignore[import-untyped]
 from .._core.configurations import Configuration, NoKeepalive
 from .._core.limits import finite
 from .._core.lives import Life
-from .._runtime.deadline import deadline, within_time_left
+from .._runtime.deadline import seconds_left, within_time_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
@@ -260,7 +260,7 @@ class _ToOne(_Method):
         line, before = lines.begin()
         if timeout is None:
             timeout = self._default_timeout
-        if timeout is None or timeout > deadline() - time.monotonic():
+        if timeout is None or timeout > seconds_left():
             timeout = within_time_left(timeout)
         made_for, method = self._made
         try:

@@ -10,7 +10,6 @@ of a function whose handler calls `asyncio.run`. Nothing private is used.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ import grpc.aio  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration
 from .._core.limits import finite
-from .._runtime.deadline import deadline, within_time_left
+from .._runtime.deadline import seconds_left, within_time_left
 from .._runtime.detection import detect
 from ._clients import Patches
 from .grpc import Line, Lines, Options, arguments
@@ -32,18 +31,13 @@ Interceptors = Sequence[grpc.aio.ClientInterceptor]
 class _LoopLines(Lines):
     """The channels of one channel, in the loop that uses it."""
 
-    _loop: asyncio.AbstractEventLoop | None = None
+    loop: asyncio.AbstractEventLoop | None = None
 
     def line(self) -> Line:
         loop = asyncio.get_running_loop()
-        if self._loop is not loop:  # grpcio closes the channels of another loop when they are collected; from here nobody can
-            self._loop, self._line, self._left = loop, None, []
+        if self.loop is not loop:  # grpcio closes the channels of another loop when they are collected; from here nobody can
+            self.loop, self._line, self._left = loop, None, []
         return super().line()
-
-    def begin(self) -> tuple[Line, int]:
-        if self._loop is not asyncio.get_running_loop():
-            self.line()
-        return Lines.begin(self)
 
     def close_channel(self, channel: Any) -> None:
         _finish(channel.close())
@@ -70,6 +64,8 @@ class _Method:
 
     def __call__(self, request: Any = None, timeout: float | None = None, **options: Any) -> Any:
         lines = self._lines
+        if lines.loop is not asyncio.get_running_loop():
+            lines.line()
         line, before = lines.begin()
         made_for, method = self._made
         if made_for is not line:
@@ -77,7 +73,7 @@ class _Method:
             self._made = (line, method)
         if timeout is None:
             timeout = self._default_timeout
-        if timeout is None or timeout > deadline() - time.monotonic():
+        if timeout is None or timeout > seconds_left():
             timeout = within_time_left(timeout)
         try:
             call = method(request, timeout=timeout, **options)

@@ -25,7 +25,7 @@ import httpcore
 
 from .._core.configurations import Configuration
 from .._core.lives import Life
-from .._runtime.deadline import deadline, time_left, within_time_left
+from .._runtime.deadline import seconds_left, time_left, within_time_left
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
 from ._clients import Patches, known
@@ -109,7 +109,7 @@ class _SyncConnection(_Connection):
         ) and not self._usable(life):
             self.connection.close()
             raise httpcore.ConnectionNotAvailable
-        left = deadline() - time.monotonic()
+        left = seconds_left()
         try:
             own = request.extensions["timeout"]
             enough = own["write"] <= left and own["read"] <= left
@@ -181,7 +181,7 @@ class _AsyncConnection(_Connection):
             with contextlib.suppress(RuntimeError):  # its loop is closed
                 await self.connection.aclose()
             raise httpcore.ConnectionNotAvailable
-        left = deadline() - time.monotonic()
+        left = seconds_left()
         try:
             own = request.extensions["timeout"]
             enough = own["write"] <= left and own["read"] <= left

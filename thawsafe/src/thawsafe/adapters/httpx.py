@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -21,7 +20,7 @@ import httpx
 
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
-from .._runtime.deadline import LEAST, deadline
+from .._runtime.deadline import seconds_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
@@ -75,13 +74,13 @@ def _client_options(configuration: Configuration, given: dict[str, Any]) -> dict
 
 def wait_within_time_left(request: httpx.Request) -> None:
     """Lets a request wait for a free connection only as long as the invocation has time; what comes after it, httpcore's adapter limits."""
-    left = deadline() - time.monotonic()
+    left = seconds_left()
     try:
         enough = request.extensions["timeout"]["pool"] <= left
     except (KeyError, TypeError):  # there is none
         enough = left == math.inf
     if not enough:
-        timeouts = {**request.extensions.get("timeout", {}), "pool": max(left, LEAST)}
+        timeouts = {**request.extensions.get("timeout", {}), "pool": left}
         request.extensions = {**request.extensions, "timeout": timeouts}
 
 

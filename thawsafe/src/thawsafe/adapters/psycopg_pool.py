@@ -31,7 +31,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from .._core.configurations import Configuration
 from .._core.limits import whole
 from .._core.lives import Life
-from .._runtime.deadline import deadline, time_left, within_time_left
+from .._runtime.deadline import seconds_left, time_left, within_time_left
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
 from ._clients import Attempts, Patches, connect_within, detected, known
@@ -153,7 +153,7 @@ def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) ->
         if self.thawsafe_era is not WATCH.era:
             _renew(self)
         limit: float = self.timeout if timeout is None else timeout
-        if limit > deadline() - time.monotonic():
+        if limit > seconds_left():
             limit = within_time_left(limit)  # type: ignore[assignment] # a number, as it is given one
         connection = getconn(self, limit)
         life: Life | None = getattr(connection, "thawsafe", None)

@@ -38,7 +38,7 @@ from pymongo.synchronous.topology import Topology
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
 from .._core.lives import Life
-from .._runtime.deadline import LEAST, deadline, time_left
+from .._runtime.deadline import LEAST, seconds_left, time_left
 from .._runtime.guard import Guard
 from .._runtime.sockets import is_readable
 from .._runtime.watch import WATCH
@@ -98,10 +98,10 @@ def _judged_class(connection_class: Any) -> type:
     def apply_timeout(self: Any, *args: Any, **kwargs: Any) -> Any:
         """PyMongo's own, which sets the timeout of a command; reading its answer goes by that."""
         timeout = apply(self, *args, **kwargs)
-        left = deadline() - time.monotonic()
+        left = seconds_left()
         last = self.last_timeout
         if (math.inf if last is None else last) > left + SLACK:
-            self.set_conn_timeout(max(left, LEAST))
+            self.set_conn_timeout(left)
         return timeout
 
     return type(connection_class.__name__, (connection_class,), {"apply_timeout": apply_timeout, "__module__": __name__})
@@ -252,8 +252,8 @@ def _bounded(selection_timeout: Callable[[Any], float]) -> Callable[[Any], float
     @functools.wraps(selection_timeout)
     def bounded(self: Any) -> float:
         own = selection_timeout(self)
-        left = time_left()
-        if left is None or own <= left - STEP or not hasattr(self._settings.pool_class, "guard"):
+        left = seconds_left()
+        if own <= left - STEP or not hasattr(self._settings.pool_class, "guard"):
             return own
         return max(left - STEP, LEAST)
 

@@ -32,7 +32,7 @@ from redis.exceptions import AuthenticationError, ConnectionError, TimeoutError 
 from .._core.configurations import Configuration
 from .._core.limits import finite, whole
 from .._core.lives import Life
-from .._runtime.deadline import deadline, time_left, within_time_left
+from .._runtime.deadline import seconds_left, within_time_left
 from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
 from .._runtime.watch import WATCH
@@ -69,8 +69,11 @@ class Limited:
     @property
     def socket_timeout(self) -> float | None:
         """Seconds that sending and reading may take, now."""
-        own, left = self._socket_timeout, time_left()
-        return own if left is None or (own is not None and own <= left) or not self._made else left
+        own = self._socket_timeout
+        if not self._made:
+            return own
+        left = seconds_left()
+        return own if left == math.inf or (own is not None and own <= left) else left
 
     @socket_timeout.setter
     def socket_timeout(self, value: float | None) -> None:
@@ -149,7 +152,7 @@ def judged_get(get_connection: Callable[..., Any]) -> Callable[..., Any]:
             ):
                 seen.began = began
                 limit, timeout = seen.limit, own._socket_timeout
-                if limit != timeout or (timeout or math.inf) > deadline() - time.monotonic():
+                if limit != timeout or (timeout or math.inf) > seconds_left():
                     _limit(seen)
                 return connection
             else:

@@ -25,7 +25,7 @@ from urllib3.util import Retry, Timeout
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
 from .._core.lives import Life
-from .._runtime.deadline import LEAST, deadline, within_time_left
+from .._runtime.deadline import seconds_left, within_time_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
@@ -69,7 +69,7 @@ def _judged_get(get: Callable[..., Any], guard: Guard, longest_wait: float | Non
     def _get_conn(self: Any, timeout: float | None = None) -> Any:
         if timeout is None and self.block:
             timeout = longest_wait
-            if timeout is None or timeout > deadline() - time.monotonic():
+            if timeout is None or timeout > seconds_left():
                 timeout = within_time_left(timeout)
         connection = get(self, timeout)
         known: _Known = getattr(connection, "thawsafe", None)
@@ -104,11 +104,17 @@ def _judged_put(put: Callable[..., None]) -> Callable[..., None]:
 
 
 def _judged_timeout(limit: Callable[..., Timeout]) -> Callable[..., Timeout]:
+    plain = limit is _PLAIN_LIMIT
+
     def _get_timeout(self: Any, timeout: Any) -> Timeout:
-        own = limit(self, timeout)  # a copy, whatever was given
-        left = deadline() - time.monotonic()
+        if plain and isinstance(timeout, Timeout):
+            own = timeout.clone()  # what urllib3 does, in another call
+        else:
+            own = limit(self, timeout)  # a copy, whatever was given
+            if plain and self.proxy is None:
+                return own  # urllib3 asks again, with this one, before it connects or sends
+        left = seconds_left()
         if left < math.inf:
-            left = max(left, LEAST)
             connect, read = own._connect, own._read
             # urllib3 does more where there is a `total`, so it gets one only where that ends something earlier.
             if connect is None or connect is _DEFAULT or read is None or read is _DEFAULT or connect + read > left:  # type: ignore[operator]
@@ -122,6 +128,9 @@ def _judged_timeout(limit: Callable[..., Timeout]) -> Callable[..., Timeout]:
 def _unjudged(method: Any) -> Any:
     """urllib3's own method, whatever `thawsafe.install` has put in its place: nothing is judged twice."""
     return getattr(method, "thawsafe_replaces", method)
+
+
+_PLAIN_LIMIT = HTTPConnectionPool._get_timeout
 
 
 def _renew(guard: Guard, pool: HTTPConnectionPool, connection: Any, known: _Known) -> None:
