@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.thawsafe.freezing import Clocks
+from thawsafe._core import paths
 from thawsafe._core.moments import Era
-from thawsafe._runtime import guard
 from thawsafe._runtime.deadline import set_for_process
 from thawsafe._runtime.watch import WATCH
 
@@ -14,7 +14,8 @@ from thawsafe._runtime.watch import WATCH
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes may take long: a busy machine that runs tests is no peer that does not answer. The configuration's limit still counts."""
-    monkeypatch.setattr(guard, "LEAST_PROBE", 5.0)
+    for name in ("SOON", "SILENCE"):
+        monkeypatch.setattr(paths, name, 5.0)
 
 
 @pytest.fixture

@@ -183,15 +183,13 @@ def test_a_client_of_asyncio_goes_on_in_another_loop() -> None:
         gc.collect()
 
 
-async def test_a_task_that_is_cancelled_while_its_connection_is_asked_leaves_its_place(clocks: Clocks) -> None:
+async def test_a_task_that_is_cancelled_while_its_connection_is_asked_leaves_its_place(clocks: Clocks, patient: None) -> None:
     with running(RedisServer()) as server:
         proxy = FateProxy("127.0.0.1", server.port)
         configuration = lambda_().replace(connections_per_host=1, probe_timeout=5.0)
         pool = redis_asyncio.ConnectionPool(configuration, host="127.0.0.1", port=proxy.port)
         client = bare_asyncio.Redis.from_pool(pool)
         await client.get("before")
-        [connection] = pool._available_connections
-        connection.thawsafe.life.took = 5.0  # type: ignore[union-attr]
         proxy.freeze("blackhole")
         clocks.pass_(10.0)
         mark_invocation()

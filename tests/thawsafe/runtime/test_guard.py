@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 
 import pytest
 
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from thawsafe import invocation, lambda_
+from thawsafe._core.lives import Life
 from thawsafe._core.moments import elapsed
-from thawsafe._runtime.guard import LEAST_PROBE, MOST_PATHS, Guard
+from thawsafe._core.paths import SILENCE, SOON
+from thawsafe._runtime.guard import MOST_PATHS, Guard
 from thawsafe._runtime.journal import Journal
 from thawsafe._runtime.watch import WATCH
 
@@ -31,6 +35,20 @@ class Probe:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+
+class Hanging:
+    """A peer that never answers."""
+
+    def __init__(self, clocks: Clocks) -> None:
+        self.waited: list[float] = []
+        self._clocks = clocks
+
+    def __call__(self, seconds: float) -> bool:
+        self.waited.append(seconds)
+        threading.Event().wait(seconds)
+        self._clocks.pass_(seconds)
+        return False
 
 
 def never() -> bool:
@@ -93,13 +111,65 @@ def test_a_probe_that_fails_is_a_no(guard: Guard, clocks: Clocks, answer: bool |
     assert not guard.usable(life, still_open, Probe(answer))
 
 
-@pytest.mark.parametrize(("took", "expected"), [(0.0, LEAST_PROBE), (0.08, 0.08), (9.0, 0.25)])
+@pytest.mark.parametrize(("took", "expected"), [(0.0, SILENCE), (0.002, SOON), (0.08, 0.08), (9.0, 0.25)])
 def test_a_probe_gets_as_long_as_opening_took_within_limits(guard: Guard, clocks: Clocks, took: float, expected: float) -> None:
     life, probe = guard.opened("a:1", took), Probe(True)
     clocks.pass_(10.0)
     guard.usable(life, still_open, probe)
 
     assert probe.asked == [expected]
+
+
+def test_a_peer_that_answers_requests_soon_has_to_answer_questions_soon(guard: Guard, clocks: Clocks) -> None:
+    life, probe = guard.opened("a:1", 0.2), Probe(True)
+    clocks.pass_(0.03)
+    guard.used(life)
+    clocks.pass_(10.0)
+    guard.usable(life, still_open, probe)
+
+    assert probe.asked == [pytest.approx(0.09, abs=0.001)]
+
+
+def test_after_a_silence_no_connection_from_before_is_asked(guard: Guard, clocks: Clocks) -> None:
+    """A black hole swallows all of them: one wait is enough."""
+    lives = [guard.opened("a:1", 0.002) for _ in range(3)]
+    clocks.pass_(10.0)
+    later, elsewhere, probe = guard.opened("a:1", 0.002), guard.opened("b:1", 0.002), Probe(True)
+    assert not guard.usable(lives[0], still_open, Probe(False))
+
+    assert not any(guard.usable(life, still_open, probe) for life in lives[1:])
+    assert guard.usable(later, never, probe), "just opened"
+    clocks.pass_(2.0)
+    mark_invocation()
+    assert not guard.usable(later, still_open, probe), "it was opened before"
+    assert guard.usable(elsewhere, still_open, probe), "another path"
+    assert len(probe.asked) == 1
+
+
+def test_a_short_silence_is_not_believed_before_a_long_one(guard: Guard, clocks: Clocks) -> None:
+    """A peer may be slow once: then the next connection is asked as well, and has more time."""
+
+    def frozen() -> Life:
+        life = guard.opened("a:1", 0.002)
+        clocks.pass_(10.0)
+        return life
+
+    silent = Hanging(clocks)
+    assert not guard.usable(frozen(), still_open, silent)
+    assert not guard.usable(frozen(), still_open, silent)
+    assert silent.waited == [SOON, SILENCE]
+    assert not guard.usable(frozen(), still_open, silent), "too long idle for this path"
+    assert silent.waited == [SOON, SILENCE]
+
+
+def test_an_answer_ends_the_doubt(guard: Guard, clocks: Clocks) -> None:
+    probes = Hanging(clocks), Probe(True), Probe(True)
+    for probe in probes:
+        life = guard.opened("a:1", 0.002)
+        clocks.pass_(10.0)
+        guard.usable(life, still_open, probe)
+
+    assert [probe.asked for probe in probes[1:]] == [[SILENCE], [SOON]]
 
 
 async def test_an_asynchronous_probe_that_never_returns_is_given_up(guard: Guard, clocks: Clocks) -> None:
@@ -111,6 +181,26 @@ async def test_an_asynchronous_probe_that_never_returns_is_given_up(guard: Guard
         return True
 
     assert not await asyncio.wait_for(guard.usable_async(life, still_open, hang), 10.0)
+
+
+async def test_an_answer_that_came_while_the_loop_stood_still_is_an_answer(guard: Guard, clocks: Clocks) -> None:
+    """The time is over then, and the answer has not been read."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    life = guard.opened("a:1", 0.002, loop)
+    clocks.pass_(10.0)
+
+    async def ask(seconds: float) -> bool:
+        def answer_and_stall() -> None:
+            theirs.send(b"+")
+            threading.Event().wait(seconds * 3)
+
+        loop.call_soon(answer_and_stall)
+        return await loop.sock_recv(ours, 1) == b"+"
+
+    with ours, theirs:
+        assert await guard.usable_async(life, still_open, ask)
 
 
 async def test_a_cancelled_probe_is_cancelled(guard: Guard, clocks: Clocks) -> None:

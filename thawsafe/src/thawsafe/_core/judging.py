@@ -11,8 +11,9 @@ answer was carried out, nobody knows, and one that changes something must not be
        `Keep-Alive: timeout=` allows, or than others on this path lived through     discard  `idle`
     6  it was idle for longer than `trusted_idle`, and there was or may have been
        a freeze: a FIN or RST sent meanwhile may be lost, and no local check sees that
-            - its protocol can ask the peer                                         probe    `frozen`
-            - it cannot                                                             discard  `frozen`
+            - its protocol can ask the peer, and no other connection to it
+              was asked in vain since this one was used                             probe    `frozen`
+            - else                                                                  discard  `frozen`
     7  otherwise                                                                    keep     `fresh`
 
 So without a freeze nothing is probed and nothing is thrown away that its limits allow, and after one no connection is trusted that was idle
@@ -55,7 +56,7 @@ def judge(*, opened: Moment, last: Moment, now: Moment, limits: Limits, allowed:
     """The verdict on a connection that was `opened`, was `last` used, and is wanted `now`.
 
     `allowed`: seconds that its path lets it idle (`Path.allows`). `closed`: what the free check says. `can_probe`: its protocol has a
-    harmless question (HTTP/2 PING, Redis PING, an empty SQL query); HTTP/1.1 has none.
+    harmless question (HTTP/2 PING, Redis PING, an empty SQL query; HTTP/1.1 has none), and it is worth asking (`Path.silent`).
     """
     idle = elapsed(last, now)
     freeze = freeze_between(last, now, unannounced=limits.unannounced)

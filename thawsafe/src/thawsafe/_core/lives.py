@@ -19,7 +19,7 @@ class Life:
     """
 
     __slots__ = (
-        "datum", "era", "idle", "judged", "loop", "opened", "path", "peer", "retires", "seen", "took", "until", "until_wall", "used", "used_datum",
+        "datum", "era", "idle", "judged", "loop", "opened", "path", "peer", "retires", "seen", "shared", "took", "until", "until_wall", "used", "used_datum",
     )  # fmt: skip
 
     def __init__(self, peer: str, path: Path, opened: Moment, took: float = 0.0, loop: Any = None, longest: float = float("inf")) -> None:
@@ -32,8 +32,10 @@ class Life:
         """Seconds that opening it took."""
         self.loop = loop
         """The event loop that it belongs to, or None without one."""
-        self.judged = False
-        """It was judged for its present use, and kept: how that ends tells something about its path."""
+        self.shared = False
+        """Requests share it at the same time, so that an answer need not be that to the latest of them."""
+        self.judged = True
+        """It was opened or judged for its present use: how that ends tells something about its path."""
         self.idle = 0.0
         """Seconds of idleness before its present use, where it was judged for that."""
         self.answered(opened)
@@ -75,6 +77,8 @@ class Life:
     def proved(self) -> None:
         """The use that it was judged for has ended, with an answer."""
         self.judged = False
+        if not self.shared:
+            self.path.served(max(self.used - self.seen, 0.0))
         self.used_datum = self.datum
         if self.idle:
             self.path.was_alive_after(self.idle)

@@ -1,4 +1,4 @@
-"""How long the way to one peer lets a connection idle: what the peer said, and what its connections taught.
+"""How long the way to one peer lets a connection idle, and how soon it answers: what the peer said, and what its connections taught.
 
 The way is the server and every load balancer, NAT gateway and firewall before it; the shortest limit counts, and only the server's is ever
 announced. docs/thawsafe.md lists the usual ones.
@@ -6,6 +6,7 @@ announced. docs/thawsafe.md lists the usual ones.
 
 from __future__ import annotations
 
+import math
 import re
 
 HINT_MARGIN = 1.0
@@ -19,13 +20,22 @@ LEARNED_FLOOR = 1.0
 """Seconds. However short-lived connections have been, requests that follow one another share one; a server that was restarted twice
 must not end the reuse of connections for good."""
 
+SOON = 0.01
+"""Seconds that a question gets at least. Round trips within a region take 1 ms; this is for a peer that has to be woken for it."""
+
+ANSWERS = 3.0
+"""How many times as long as its quickest answer a question gets: a question is less work for a peer than a request, and it may be slower today."""
+
+SILENCE = 0.05
+"""Seconds of silence that prove that a connection is dead: a peer with little of a CPU has it in slices, with tens of milliseconds between them."""
+
 _TIMEOUT = re.compile(r"(?:^|[,;])\s*timeout\s*=\s*\"?(\d{1,9})\"?\s*(?=$|[,;])", re.IGNORECASE)
 
 
 class Path:
-    """What is known about the way to one peer. Changes as connections live and die; holds three numbers, however long it is used."""
+    """What is known about the way to one peer. Changes as connections live and die; holds six values, however long it is used."""
 
-    __slots__ = ("died", "hint", "lived")
+    __slots__ = ("died", "doubted", "hint", "lived", "quickest", "silent")
 
     def __init__(self) -> None:
         self.hint: float | None = None
@@ -34,6 +44,12 @@ class Path:
         """The shortest idle time that a connection did not live through, as far as it is believed."""
         self.lived = 0.0
         """The longest idle time that a connection lived through."""
+        self.quickest = math.inf
+        """Seconds that its quickest answer took."""
+        self.silent = -math.inf
+        """When a question was last not answered, on the monotonic clock."""
+        self.doubted = False
+        """The last question was not answered in the time that it had, which need not have been long."""
 
     def __repr__(self) -> str:
         return f"<Path hint={self.hint} died={self.died} lived={self.lived:g}>"
@@ -47,6 +63,32 @@ class Path:
         if self.died is not None:
             allowed = min(allowed, max(self.died * LEARNED_SHARE, LEARNED_FLOOR))
         return allowed
+
+    def patience(self, took: float) -> float:
+        """Seconds that a question on a connection gets that took so many to open: until another is opened in its place.
+
+        Short, because waiting any longer costs more than another connection; after a silence longer, because then it is to prove something.
+        """
+        expected = min(took or math.inf, ANSWERS * self.quickest)
+        if expected == math.inf:
+            return SILENCE
+        return max(expected, SILENCE if self.doubted else SOON)
+
+    def answered(self, seconds: float) -> None:
+        """A question was answered within so many seconds."""
+        self.quickest = seconds
+        self.doubted = False
+
+    def served(self, seconds: float) -> None:
+        """A request was answered within so many seconds, its work included."""
+        self.quickest = min(self.quickest, seconds)
+
+    def was_silent(self, now: float, idle: float, waited: float) -> None:
+        """A connection that was idle for so long did not answer a question within the seconds that it had. `now`: on the monotonic clock."""
+        self.silent = now
+        self.doubted = True
+        if waited >= SILENCE:
+            self.was_dead_after(idle)
 
     def hinted(self, keep_alive: str) -> None:
         """The server answered with this `Keep-Alive` header: `timeout=5, max=100`. Anything that is no such thing is ignored."""

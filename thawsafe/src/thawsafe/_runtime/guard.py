@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from .._core.configurations import Configuration
 from .._core.judging import Verdict, fresh, judge
 from .._core.lives import Life
 from .._core.moments import Moment, elapsed
-from .._core.paths import Path
+from .._core.paths import SILENCE, Path
 from .journal import JOURNAL, Journal
 from .snapshots import listen
 from .watch import WATCH, Watch
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 MOST_PATHS = 512
 """Peers of which something is remembered; with more of them, the oldest is forgotten."""
-LEAST_PROBE = 0.05
-"""Seconds that a probe gets at least, however fast the connection was opened: a function with little memory has its share of a CPU in slices, with
-tens of milliseconds between them."""
 TICKS = 2
 """Turns of the event loop before a connection of asyncio is judged: in the first, our own step runs before the selector's news (FIN, RST) are
 read; in the second they have been, and the transport is closing."""
@@ -97,19 +94,20 @@ class Guard:
         if (life.seen, life.used) != known:
             return True  # used meanwhile by somebody it is shared with: what there is to read is an answer, and closing it would lose that
         verdict = self._judge(life, now, is_closed, probe is not None)
-        took = 0.0
+        took = limit = 0.0
         if probe is not None and verdict.action == "probe":
+            limit = self.probe_timeout(life)
             began = time.perf_counter()
             try:
-                answered = probe(self.probe_timeout(life))
+                answered = probe(limit)
             except Exception:  # noqa: BLE001 - whatever a client raises: the connection did not prove that it lives
                 answered = False
             took = time.perf_counter() - began
             verdict = _after_probe(verdict, answered)
-        return self._conclude(life, verdict, took)
+        return self._conclude(life, verdict, took, limit)
 
     async def usable_async(
-        self, life: Life, closed: Callable[[], bool | Awaitable[bool]], probe: Callable[[float], Awaitable[bool]] | None = None
+        self, life: Life, closed: Callable[[], bool | Awaitable[bool]], probe: Callable[[float], Coroutine[Any, Any, bool]] | None = None
     ) -> bool:
         """As `usable`, for asyncio: the loop turns first, because it was frozen too, and what the kernel has for the connection is unread.
 
@@ -130,21 +128,18 @@ class Guard:
         if (life.seen, life.used) != known:
             return True  # as in `usable`
         verdict = self._judge(life, now, is_closed, probe is not None)
-        took = 0.0
+        took = limit = 0.0
         if probe is not None and verdict.action == "probe":
+            limit = self.probe_timeout(life)
             began = time.perf_counter()
-            try:
-                limit = self.probe_timeout(life)
-                answered = await asyncio.wait_for(probe(limit), limit)
-            except Exception:  # noqa: BLE001 - as in `usable`; a cancellation is no Exception and goes on
-                answered = False
+            answered = await _answered(probe(limit), limit)
             took = time.perf_counter() - began
             verdict = _after_probe(verdict, answered)
-        return self._conclude(life, verdict, took)
+        return self._conclude(life, verdict, took, limit)
 
     def probe_timeout(self, life: Life) -> float:
-        """Seconds that a probe of this connection may take: as long as opening it took, for then another is as soon there."""
-        return min(self.configuration.probe_timeout, max(life.took, LEAST_PROBE))
+        """Seconds that a probe of this connection may take: what its path says, and no longer than the configuration does."""
+        return min(self.configuration.probe_timeout, life.path.patience(life.took))
 
     def _judge(self, life: Life, now: Moment, closed: bool, can_probe: bool) -> Verdict:
         return judge(
@@ -154,17 +149,21 @@ class Guard:
             limits=self._limits,
             allowed=life.path.allows(self.configuration.idle_age),
             closed=closed,
-            can_probe=can_probe,
+            can_probe=can_probe and life.used > life.path.silent,
         )
 
-    def _conclude(self, life: Life, verdict: Verdict, took: float) -> bool:
+    def _conclude(self, life: Life, verdict: Verdict, took: float, limit: float = 0.0) -> bool:
         self._journal.verdict(self.client, life.peer, verdict, took)
         if verdict.action == "discard":
-            if verdict.reason in ("closed", "probe_failed"):
+            if verdict.reason == "closed":
                 life.path.was_dead_after(verdict.idle)
+            elif verdict.reason == "probe_failed":
+                # One that failed at once was no silence: the peer, or the way, has said that there is no connection.
+                life.path.was_silent(self._watch.monotonic(), verdict.idle, limit if took >= 0.9 * limit else SILENCE)
             return False
         now = self._watch.now()
         if verdict.action == "probe":
+            life.path.answered(took)
             life.answered(now)
         life.kept(verdict.idle, now)
         return True
@@ -172,3 +171,20 @@ class Guard:
 
 def _after_probe(verdict: Verdict, answered: bool) -> Verdict:
     return verdict if answered else verdict._replace(action="discard", reason="probe_failed")
+
+
+async def _answered(probe: Coroutine[Any, Any, bool], limit: float) -> bool:
+    """Did the peer answer in time? An error is a no."""
+    import asyncio
+
+    asking = asyncio.get_running_loop().create_task(probe, name="thawsafe-probe")
+    try:
+        await asyncio.wait((asking,), timeout=limit)
+        for _ in range(TICKS):  # the loop may have stood still meanwhile, with the answer unread
+            if not asking.done():
+                await asyncio.sleep(0)
+    finally:
+        if not asking.done():
+            asking.cancel()
+            await asyncio.wait((asking,))
+    return not asking.cancelled() and asking.exception() is None and asking.result()

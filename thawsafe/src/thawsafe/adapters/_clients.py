@@ -10,13 +10,10 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any, TypeVar
 
 from .._core.configurations import Configuration, NoRetries
-from .._core.lives import Life
 from .._runtime.deadline import within_time_left
 from .._runtime.detection import detect
 from .._runtime.errors import UnknownClient
-from .._runtime.guard import MOST_PATHS
 from .._runtime.sockets import is_readable
-from .._runtime.watch import WATCH
 
 _T = TypeVar("_T")
 
@@ -78,23 +75,6 @@ def _numbers(version: str) -> tuple[int, ...]:
             break
         numbers.append(int(digits))
     return tuple(numbers)
-
-
-class Silences:
-    """Peers that did not answer. A connection to one that was last used before is not asked as well: each would take its time."""
-
-    def __init__(self) -> None:
-        self._since: dict[str, float] = {}
-
-    def doubt(self, life: Life) -> bool:
-        """Not worth asking?"""
-        return life.last.monotonic <= self._since.get(life.peer, float("-inf"))
-
-    def heard_nothing(self, life: Life) -> None:
-        """A connection to this peer was discarded now."""
-        if len(self._since) >= MOST_PATHS:
-            self._since.clear()
-        self._since[life.peer] = WATCH.now().monotonic
 
 
 def is_ended(transport: Any) -> bool:

@@ -7,7 +7,7 @@ What asyncpg does itself: it looks whether a connection is closed, which after a
 and a timer closes what was idle for 300 s, which may run before the first acquire after a thaw, or after it.
 
 Here the loop turns first, and a connection that was idle over a freeze answers `SELECT 1` within a bounded time before it is used. One that
-does not is terminated, and another opened in its place. When one did not answer, others that were last used before are not asked.
+does not is terminated, and another opened in its place.
 
 Used though private: `_acquire`, `_get_new_connection` and `_queue` of pools, `_con` of what they hand out. Of the configuration, `connections` counts
 for nothing, since a pool has one host; asyncpg has no option for TCP keepalive; `retries` is for connecting. A pool belongs to the event loop
@@ -32,7 +32,7 @@ from .._runtime.deadline import time_left, within_time_left
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
 from ._asyncpg import answers, has_ended, peer
-from ._clients import Attempts, Patches, Silences, detected, known
+from ._clients import Attempts, Patches, detected, known
 
 if TYPE_CHECKING:
     _Pool = object
@@ -80,15 +80,15 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
                 raise asyncpg.InterfaceError(ANOTHER_LOOP)
             if life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
                 return proxy
-            question = None if self.silences.doubt(life) else functools.partial(answers, connection)
             try:
-                usable = await self.guard.usable_async(life, functools.partial(has_ended, connection), question)
+                usable = await self.guard.usable_async(
+                    life, functools.partial(has_ended, connection), functools.partial(answers, connection)
+                )
             except BaseException:
                 connection.terminate()  # asyncpg puts its place back
                 raise
             if usable:
                 return proxy
-            self.silences.heard_nothing(life)
             connection.terminate()
 
     return judged
@@ -140,7 +140,6 @@ class Pool(_Pool):
 
     def __init__(self, configuration: Configuration, *arguments: Any, **options: Any) -> None:
         self.guard = Guard("asyncpg", configuration)
-        self.silences = Silences()
         super().__init__(*arguments, **options)
 
     _acquire = judged_acquire(asyncpg.pool.Pool._acquire)
@@ -186,7 +185,6 @@ def install(configuration: Configuration) -> list[str]:
         make(self, *args, **(options | {"connection_class": judged_class(options["connection_class"])}))
 
     _patches.replace(pool, "guard", Guard("asyncpg", configuration))
-    _patches.replace(pool, "silences", Silences())
     _patches.replace(pool, "__init__", __init__)
     _patches.replace(pool, "_acquire", judged_acquire(pool._acquire))
     _patches.replace(pool, "_get_new_connection", judged_new(pool._get_new_connection))

@@ -25,6 +25,7 @@ import httpcore
 
 from .._core.configurations import Configuration
 from .._core.lives import Life
+from .._core.paths import SILENCE
 from .._runtime.deadline import seconds_left, time_left, within_time_left
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
@@ -59,15 +60,19 @@ class _Connection:
         self.http2: Any = None
         """httpcore's HTTP/2 connection, when it is one and can be asked."""
 
-    def began(self, request: httpcore.Request, response: httpcore.Response, took: float, loop: asyncio.AbstractEventLoop | None) -> None:
+    def began(
+        self, request: httpcore.Request, response: httpcore.Response, opening: _Opening, loop: asyncio.AbstractEventLoop | None
+    ) -> None:
         """The first answer on this connection."""
         if self.life is not None:
             return  # another request on this connection was answered first
         origin = request.url.origin
-        life = self.guard.opened(f"{origin.host.decode('ascii', 'replace')}:{origin.port}", took, loop)
+        life = self.guard.opened(f"{origin.host.decode('ascii', 'replace')}:{origin.port}", opening.took, loop)
         self.stream = response.extensions["network_stream"]
         if response.extensions.get("http_version") == b"HTTP/2":
             self.http2 = _http2(self.connection)
+            life.shared = True
+            life.path.served(opening.answered)
         else:
             for name, value in response.headers:
                 if name.lower() == b"keep-alive":
@@ -102,7 +107,7 @@ class _SyncConnection(_Connection):
             opening = _Opening(request, _limited(request))
             response: httpcore.Response = self.send(request)
             with self.lock:
-                self.began(request, response, opening.took, None)
+                self.began(request, response, opening, None)
             return response
         if not (
             life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
@@ -137,8 +142,7 @@ class _SyncConnection(_Connection):
 
     def _unread_end(self) -> bool:
         """Something unread on HTTP/2 may be the end, or a frame. A PING reads it all."""
-        assert self.life is not None
-        return self.is_readable() and not self._ping(self.guard.probe_timeout(self.life))
+        return self.is_readable() and not self._ping(SILENCE)
 
     def _ping(self, timeout: float) -> bool:
         http2 = self.http2
@@ -172,7 +176,7 @@ class _AsyncConnection(_Connection):
         if life is None:
             opening = _AsyncOpening(request, _limited(request))
             response: httpcore.Response = await self.send(request)
-            self.began(request, response, opening.took, _running_loop())
+            self.began(request, response, opening, _running_loop())
             return response
         at_home = life.loop is None or life.loop is _running_loop()
         if not (
@@ -219,8 +223,7 @@ class _AsyncConnection(_Connection):
 
     async def _unread_end(self) -> bool:
         """Something unread on HTTP/2 may be the end, or a frame. A PING reads it all; not the answer to somebody who came while the loop turned."""
-        assert self.life is not None
-        return not self._in_use() and self.is_readable() and not await self._ping(self.guard.probe_timeout(self.life))
+        return not self._in_use() and self.is_readable() and not await self._ping(SILENCE)
 
     async def _ping(self, within: float) -> bool:
         http2 = self.http2
@@ -316,6 +319,11 @@ class _Opening:
         self._users = request.extensions.get("trace")
         # A copy: what is given belongs to the caller, and httpx hands it on to other requests.
         request.extensions = {**request.extensions, "trace": self.trace}
+
+    @property
+    def answered(self) -> float:
+        """Seconds from the request to now."""
+        return time.perf_counter() - self._began - self.took
 
     def saw(self, event: str) -> None:
         """One event of httpcore's trace."""

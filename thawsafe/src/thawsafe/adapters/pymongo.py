@@ -9,8 +9,8 @@ read, and a write in a replica set, is then sent again, which the server can tel
 that ask each server every 10 s: after a freeze theirs fail as well, and then every connection of the client is closed, those in use too.
 
 Here every connection is judged that PyMongo takes from a pool, its monitors' too: theirs get a new one after a freeze, others answer a ping
-first, bounded in time. When one did not answer, others of the pool that were last used before are not asked. Monitors that keep a request
-waiting (`serverMonitoringMode` stream) cannot be judged: where freezes are unannounced they poll, as PyMongo does by itself on Lambda.
+first, bounded in time. Monitors that keep a request waiting (`serverMonitoringMode` stream) cannot be judged: where freezes are unannounced
+they poll, as PyMongo does by itself on Lambda.
 
 PyMongo has no public place for this. Used though private: `_pool_class`, its parameter for deep customization; `_get_conn`, `_perished`,
 `connect` and `checkin` of pools, and what of them says that a connection waits; `get_server_selection_timeout` of topologies; `apply_timeout`,
@@ -42,7 +42,7 @@ from .._runtime.deadline import LEAST, seconds_left, time_left
 from .._runtime.guard import Guard
 from .._runtime.sockets import is_readable
 from .._runtime.watch import WATCH
-from ._clients import Patches, Silences, detected, known
+from ._clients import Patches, detected, known
 
 if TYPE_CHECKING:
     _MongoClient = pymongo.MongoClient[Any]
@@ -107,11 +107,6 @@ def _judged_class(connection_class: Any) -> type:
     return type(connection_class.__name__, (connection_class,), {"apply_timeout": apply_timeout, "__module__": __name__})
 
 
-def _may_ask(pool: Any, connection: Any, life: Life) -> bool:
-    """Not on a monitor's connection, which asks by itself."""
-    return not connection.is_sdam and not pool.silences.doubt(life)
-
-
 async def _within(left: float, coroutine: Any) -> Any:
     with pymongo.timeout(left):
         return await coroutine
@@ -143,9 +138,8 @@ def judged(pool_class: Any) -> dict[str, Callable[..., Any]]:
         if seen is not None and not (
             (life := seen.life).era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
         ):
-            question = functools.partial(_answers, connection) if _may_ask(self, connection, seen.life) else None
+            question = None if connection.is_sdam else functools.partial(_answers, connection)
             if not self.guard.usable(seen.life, connection.conn_closed, question):
-                self.silences.heard_nothing(seen.life)
                 connection.close_conn("stale")
                 return True
             seen.began = time.monotonic()
@@ -202,9 +196,8 @@ def judged_async(pool_class: Any) -> dict[str, Callable[..., Any]]:
         if seen is not None and not (
             (life := seen.life).era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
         ):
-            question = functools.partial(_answers_async, connection) if _may_ask(self, connection, seen.life) else None
+            question = None if connection.is_sdam else functools.partial(_answers_async, connection)
             if not await self.guard.usable_async(seen.life, functools.partial(_has_ended, connection), question):
-                self.silences.heard_nothing(seen.life)
                 await connection.close_conn("stale")
                 return True
             seen.began = time.monotonic()
@@ -305,7 +298,7 @@ class MongoClient(_MongoClient):
     def __init__(self, host: Any = None, port: int | None = None, *, configuration: Configuration | None = None, **options: Any) -> None:
         configuration = configuration or detected()
         self.__dict__["guard"] = guard = Guard("pymongo", configuration)
-        pool_class = type("JudgedPool", (Pool,), judged(Pool) | {"guard": guard, "silences": Silences()})
+        pool_class = type("JudgedPool", (Pool,), judged(Pool) | {"guard": guard})
         _bound_selection()
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
 
@@ -316,7 +309,7 @@ class AsyncMongoClient(_AsyncMongoClient):
     def __init__(self, host: Any = None, port: int | None = None, *, configuration: Configuration | None = None, **options: Any) -> None:
         configuration = configuration or detected()
         self.__dict__["guard"] = guard = Guard("pymongo", configuration)
-        pool_class = type("JudgedPool", (AsyncPool,), judged_async(AsyncPool) | {"guard": guard, "silences": Silences()})
+        pool_class = type("JudgedPool", (AsyncPool,), judged_async(AsyncPool) | {"guard": guard})
         _bound_selection()
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
 
@@ -330,7 +323,7 @@ def install(configuration: Configuration) -> list[str]:
         return []
     guard = Guard("pymongo", configuration)
     for pool_class, changes in ((Pool, judged(Pool)), (AsyncPool, judged_async(AsyncPool))):
-        for name, value in (changes | {"guard": guard, "silences": Silences()}).items():
+        for name, value in (changes | {"guard": guard}).items():
             _patches.replace(pool_class, name, value)
     _bound_selection()
     return ["pymongo: connections of pools, sync and asyncio, are judged when they are taken; after a freeze they answer a ping first."]
