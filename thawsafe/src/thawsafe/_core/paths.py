@@ -20,11 +20,9 @@ LEARNED_FLOOR = 1.0
 """Seconds. However short-lived connections have been, requests that follow one another share one; a server that was restarted twice
 must not end the reuse of connections for good."""
 
-SOON = 0.01
-"""Seconds that a question gets at least. Round trips within a region take 1 ms; this is for a peer that has to be woken for it."""
-
-ANSWERS = 3.0
-"""How many times as long as its quickest answer a question gets: a question is less work for a peer than a request, and it may be slower today."""
+SOON = 0.005
+"""Seconds that a question gets beyond the time in which its peer has answered, and half of that once more: a round trip varies by some part of
+it, and a peer that has to be woken is later by some milliseconds, however near it is."""
 
 SILENCE = 0.05
 """Seconds of silence that prove that a connection is dead: a peer with little of a CPU has it in slices, with tens of milliseconds between them."""
@@ -67,12 +65,12 @@ class Path:
     def patience(self, took: float) -> float:
         """Seconds that a question on a connection gets that took so many to open: until another is opened in its place.
 
-        Short, because waiting any longer costs more than another connection; after a silence longer, because then it is to prove something.
+        Short, because waiting longer costs more than the other connection; after a silence longer, because then it is to prove something. A peer
+        of which only slow answers are known, which may have been work, is given what opening took, twice: it was a round trip or more.
         """
-        expected = min(took or math.inf, ANSWERS * self.quickest)
-        if expected == math.inf:
-            return SILENCE
-        return max(expected, SILENCE if self.doubted else SOON)
+        longest = max(2 * took, SILENCE)
+        expected = min(1.5 * self.quickest + SOON, longest)
+        return max(expected, SILENCE) if self.doubted else expected
 
     def answered(self, seconds: float) -> None:
         """A question was answered within so many seconds."""
@@ -81,7 +79,8 @@ class Path:
 
     def served(self, seconds: float) -> None:
         """A request was answered within so many seconds, its work included."""
-        self.quickest = min(self.quickest, seconds)
+        if seconds < self.quickest:
+            self.quickest = seconds
 
     def was_silent(self, now: float, idle: float, waited: float) -> None:
         """A connection that was idle for so long did not answer a question within the seconds that it had. `now`: on the monotonic clock."""

@@ -122,6 +122,7 @@ class _SyncConnection(_Connection):
             enough = left == math.inf
         if not enough:
             _limited(request)
+        began = WATCH.monotonic() if life.judged else math.nan
         try:
             response = self.send(request)
         except _BROKEN:
@@ -129,6 +130,7 @@ class _SyncConnection(_Connection):
             raise
         life.used = WATCH.monotonic()
         if life.judged:
+            life.path.served(life.used - began)
             life.proved()
         return response
 
@@ -193,6 +195,7 @@ class _AsyncConnection(_Connection):
             enough = left == math.inf
         if not enough:
             _limited(request)
+        began = WATCH.monotonic() if life.judged else math.nan
         self.busy += 1
         try:
             response = await self.send(request)
@@ -203,6 +206,7 @@ class _AsyncConnection(_Connection):
             self.busy -= 1
         life.used = WATCH.monotonic()
         if life.judged:
+            life.path.served(life.used - began)
             life.proved()
         return response
 
