@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thawsafe._core.paths import LEARNED_FLOOR, LEARNED_SHARE, Path
+from thawsafe._core.paths import LEARNED_FLOOR, LEARNED_SHARE, SILENCE, SOON, Path
 
 
 def test_an_unknown_path_allows_what_is_configured() -> None:
@@ -85,3 +85,49 @@ def test_reuse_never_ends_for_good(lives: list[tuple[bool, float]]) -> None:
         (path.was_dead_after if died else path.was_alive_after)(idle)
 
     assert LEARNED_FLOOR <= path.allows(50.0) <= 50.0
+
+
+seconds = st.floats(0.0, 100.0)
+
+
+@given(seconds, st.lists(seconds), st.lists(seconds), st.booleans())
+def test_a_question_gets_some_time_and_never_much_more_than_another_connection(
+    took: float, served: list[float], answered: list[float], silent: bool
+) -> None:
+    path = Path()
+    for answer in served:
+        path.served(answer)
+    for answer in answered:
+        path.answered(answer)
+    if silent:
+        path.was_silent(now=1.0, idle=10.0, waited=0.001)
+
+    assert SOON <= path.patience(took) <= max(2 * took, SILENCE)
+    assert not silent or path.patience(took) >= SILENCE
+
+
+def test_a_question_gets_half_as_much_again_as_the_quickest_answer() -> None:
+    path = Path()
+    for answer in (0.2, 0.02, 0.08):
+        path.served(answer)
+
+    assert path.patience(0.1) == pytest.approx(0.03 + SOON)
+
+
+def test_an_answer_to_a_question_says_how_long_they_take_now() -> None:
+    """A database that failed over to another region answers later than it ever did."""
+    path = Path()
+    path.served(0.001)
+    path.was_silent(now=1.0, idle=10.0, waited=SOON)
+    path.answered(0.02)
+
+    assert path.patience(0.1) == pytest.approx(0.03 + SOON)
+
+
+def test_a_short_silence_teaches_nothing_about_idleness() -> None:
+    path = Path()
+    path.was_silent(now=1.0, idle=10.0, waited=SOON)
+    assert path.allows(50.0) == 50.0
+
+    path.was_silent(now=2.0, idle=10.0, waited=SILENCE)
+    assert path.allows(50.0) < 10.0

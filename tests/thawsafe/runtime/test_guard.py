@@ -41,14 +41,22 @@ class Hanging:
     """A peer that never answers."""
 
     def __init__(self, clocks: Clocks) -> None:
-        self.waited: list[float] = []
+        self.asked: list[float] = []
         self._clocks = clocks
 
     def __call__(self, seconds: float) -> bool:
-        self.waited.append(seconds)
+        self.asked.append(seconds)
         threading.Event().wait(seconds)
         self._clocks.pass_(seconds)
         return False
+
+
+def frozen(guard: Guard, clocks: Clocks) -> Life:
+    """A connection to a peer that answers at once, after a freeze."""
+    life = guard.opened("a:1", 0.002)
+    guard.used(life)
+    clocks.pass_(10.0)
+    return life
 
 
 def never() -> bool:
@@ -111,23 +119,35 @@ def test_a_probe_that_fails_is_a_no(guard: Guard, clocks: Clocks, answer: bool |
     assert not guard.usable(life, still_open, Probe(answer))
 
 
-@pytest.mark.parametrize(("took", "expected"), [(0.0, SILENCE), (0.002, SOON), (0.08, 0.08), (9.0, 0.25)])
-def test_a_probe_gets_as_long_as_opening_took_within_limits(guard: Guard, clocks: Clocks, took: float, expected: float) -> None:
+@pytest.mark.parametrize(
+    ("took", "answered", "expected"),
+    [
+        (0.01, 0.002, 0.008),
+        (0.01, 0.02, 0.035),
+        (0.01, 2.0, SILENCE),
+        (0.04, 2.0, 0.08),
+        (9.0, 2.0, 0.25),
+    ],
+    ids=["near", "not_so_near", "it_works_long", "it_works_long_and_is_not_near", "as_long_as_the_configuration_says"],
+)
+def test_a_probe_gets_as_long_as_the_peer_is_wont_to_take(
+    guard: Guard, clocks: Clocks, took: float, answered: float, expected: float
+) -> None:
     life, probe = guard.opened("a:1", took), Probe(True)
-    clocks.pass_(10.0)
-    guard.usable(life, still_open, probe)
-
-    assert probe.asked == [expected]
-
-
-def test_a_peer_that_answers_requests_soon_has_to_answer_questions_soon(guard: Guard, clocks: Clocks) -> None:
-    life, probe = guard.opened("a:1", 0.2), Probe(True)
-    clocks.pass_(0.03)
+    clocks.pass_(answered)
     guard.used(life)
     clocks.pass_(10.0)
     guard.usable(life, still_open, probe)
 
-    assert probe.asked == [pytest.approx(0.09, abs=0.001)]
+    assert probe.asked == [pytest.approx(expected, abs=0.001)]
+
+
+def test_a_probe_of_a_connection_that_was_never_used_gets_as_long_as_silence_has_to_last(guard: Guard, clocks: Clocks) -> None:
+    life, probe = guard.opened("a:1", 0.001), Probe(True)
+    clocks.pass_(10.0)
+    guard.usable(life, still_open, probe)
+
+    assert probe.asked == [SILENCE]
 
 
 def test_after_a_silence_no_connection_from_before_is_asked(guard: Guard, clocks: Clocks) -> None:
@@ -148,28 +168,21 @@ def test_after_a_silence_no_connection_from_before_is_asked(guard: Guard, clocks
 
 def test_a_short_silence_is_not_believed_before_a_long_one(guard: Guard, clocks: Clocks) -> None:
     """A peer may be slow once: then the next connection is asked as well, and has more time."""
-
-    def frozen() -> Life:
-        life = guard.opened("a:1", 0.002)
-        clocks.pass_(10.0)
-        return life
-
     silent = Hanging(clocks)
-    assert not guard.usable(frozen(), still_open, silent)
-    assert not guard.usable(frozen(), still_open, silent)
-    assert silent.waited == [SOON, SILENCE]
-    assert not guard.usable(frozen(), still_open, silent), "too long idle for this path"
-    assert silent.waited == [SOON, SILENCE]
+    assert not guard.usable(frozen(guard, clocks), still_open, silent)
+    assert not guard.usable(frozen(guard, clocks), still_open, silent)
+    assert silent.asked == [pytest.approx(SOON, abs=0.001), SILENCE]
+    assert not guard.usable(frozen(guard, clocks), still_open, silent), "too long idle for this path"
+    assert len(silent.asked) == 2
 
 
 def test_an_answer_ends_the_doubt(guard: Guard, clocks: Clocks) -> None:
-    probes = Hanging(clocks), Probe(True), Probe(True)
-    for probe in probes:
-        life = guard.opened("a:1", 0.002)
-        clocks.pass_(10.0)
-        guard.usable(life, still_open, probe)
+    assert not guard.usable(frozen(guard, clocks), still_open, Hanging(clocks))
+    probe = Probe(True)
+    for _ in range(2):
+        assert guard.usable(frozen(guard, clocks), still_open, probe)
 
-    assert [probe.asked for probe in probes[1:]] == [[SILENCE], [SOON]]
+    assert probe.asked == [SILENCE, pytest.approx(SOON, abs=0.001)]
 
 
 async def test_an_asynchronous_probe_that_never_returns_is_given_up(guard: Guard, clocks: Clocks) -> None:
