@@ -13,7 +13,7 @@ from tests.thawsafe.test_contract import SUBJECTS
 from thawsafe import invocation, lambda_
 
 LIBRARY = str(Path(thawsafe.__file__).parent)
-MOST_PYTHON, MOST_BUILTIN = 14, 16
+MOST_PYTHON, MOST_BUILTIN = 10, 16
 """Calls of Python's functions and of builtins. Some 30 to 60 ns each, they stay below 2 µs together."""
 
 

@@ -223,8 +223,10 @@ def judged_getconn_async(getconn: Callable[..., Any], putconn: Callable[..., Any
 
     @functools.wraps(getconn)
     async def judged(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
-        limit = self.timeout if timeout is None else timeout
-        connection = await getconn(self, within_time_left(limit))
+        limit: float = self.timeout if timeout is None else timeout
+        if limit > seconds_left():
+            limit = within_time_left(limit)  # type: ignore[assignment] # a number, as it is given one
+        connection = await getconn(self, limit)
         life: Life | None = getattr(connection, "thawsafe", None)
         if life is not None and life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
             return connection
@@ -271,9 +273,13 @@ def judged_putconn_async(putconn: Callable[..., Any]) -> Callable[..., Any]:
     """As `judged_putconn`, for asyncio."""
 
     @functools.wraps(putconn)
-    async def noting(self: Any, conn: Any) -> None:
-        _note(self, conn)
-        await putconn(self, conn)
+    def noting(self: Any, conn: Any) -> Any:
+        life: Life | None = getattr(conn, "thawsafe", None)
+        if life is None or life.judged or conn.closed:
+            _note(self, conn)
+        else:
+            life.used = WATCH.monotonic()
+        return putconn(self, conn)  # its coroutine, without another around it
 
     return noting
 
