@@ -1,6 +1,7 @@
 """What both cages have in common: a warden, environments with a head, and the answers to the control plane.
 
-Callbacks throughout, and no tasks: between a request of the control plane and what the kernel does lie one or two system calls.
+Callbacks throughout: between a request of the control plane and what the kernel does lie one or two system calls. Only opening has a task, for
+the folders and cgroups that a thread makes.
 """
 
 from __future__ import annotations
