@@ -285,10 +285,9 @@ def uninstall() -> None:
 
 
 def _judge(pool: Any, guard: Guard, method: str, judged: type[_SyncConnection | _AsyncConnection]) -> None:
-    if "create_connection" in vars(pool):
-        # `install` came first, and its guard judges by the environment's configuration: this one is somebody's choice.
-        del pool.create_connection
     create = pool.create_connection
+    # When `install` came first, its guard judges by the environment's configuration: this one is somebody's choice.
+    create = getattr(create, "thawsafe_replaces", create)
 
     def create_connection(origin: httpcore.Origin) -> Any:
         connection = create(origin)
@@ -296,6 +295,7 @@ def _judge(pool: Any, guard: Guard, method: str, judged: type[_SyncConnection | 
         setattr(connection, method, judged(connection, getattr(connection, method), guard).handle)
         return connection
 
+    create_connection.thawsafe_replaces = create  # type: ignore[attr-defined] # a function can have it
     pool.create_connection = create_connection
 
 

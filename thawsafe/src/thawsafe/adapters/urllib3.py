@@ -12,6 +12,7 @@ with one whose end it has seen itself. Limits, proxies, tunnels and TLS are ther
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -167,7 +168,9 @@ class _Answer:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         connection = self._connection
-        connection.__dict__.pop("getresponse", None)
+        # Not by its `__dict__`: an object that was once asked for that has slower attributes from then on (CPython 3.11 and later).
+        with contextlib.suppress(AttributeError):  # somebody kept this, and calls it again
+            del connection.getresponse
         try:
             response = connection.getresponse(*args, **kwargs)
         except TimeoutError:
