@@ -86,6 +86,11 @@ class H2Server:
             state.ping(b"fromhere")
             client.sendall(state.data_to_send())
 
+    def send(self, data: bytes) -> None:
+        """These bytes on every connection."""
+        for _, client in self._states:
+            client.sendall(data)
+
     def say_goodbye(self) -> None:
         """GOAWAY, and the end, on every connection."""
         for state, client in self._states:

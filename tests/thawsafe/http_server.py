@@ -26,6 +26,8 @@ class TaggedServer(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.keep_alive = keep_alive
         self.close_after_answers = close
+        self.status = 200
+        self.retry_after: str | None = None
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
 
@@ -47,7 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
                 pass  # trailers
         with self.server.lock:
             self.server.seen[self.path.partition("?")[0].rpartition("/")[2]] += 1
-        self.send_response(200)
+        self.send_response(self.server.status)
+        if self.server.retry_after:
+            self.send_header("Retry-After", self.server.retry_after)
         self.send_header("Content-Length", str(len(body or OK)))
         if self.server.close_after_answers:
             self.send_header("Connection", "close")
@@ -64,9 +68,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def http_server(keep_alive: str | None = None, context: ssl.SSLContext | None = None, *, close: bool = False) -> Iterator[TaggedServer]:
-    """`keep_alive`: what the server says in that header. `context`: for https. `close`: it closes after every answer, and says so."""
+def http_server(
+    keep_alive: str | None = None,
+    context: ssl.SSLContext | None = None,
+    *,
+    close: bool = False,
+    status: int = 200,
+    retry_after: str | None = None,
+) -> Iterator[TaggedServer]:
+    """`keep_alive`, `retry_after`: what the server says in these headers. `context`: for https. `close`: it closes after every answer, and says so."""
     server = TaggedServer(keep_alive, context, close)
+    server.status, server.retry_after = status, retry_after
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
+from typing import Any
 
 import aiohttp as bare
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from tests.thawsafe.fate_proxy import FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.http_server import http_server
-from thawsafe import UNLIMITED, in_region, lambda_
+from thawsafe import UNLIMITED, in_region, invocation, lambda_
 from thawsafe.adapters import aiohttp
 
 
@@ -34,6 +36,28 @@ async def test_keepalive_is_given_to_sockets() -> None:
             [protocol] = session.connector._acquired or [next(iter(session.connector._conns.values()))[0][0]]  # type: ignore[union-attr]
             own = protocol.transport.get_extra_info("socket")
             assert own.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+
+
+@pytest.mark.parametrize("none", [None, 0])
+async def test_connecting_ends_before_the_invocation_whatever_aiohttp_calls_no_limit(none: float | None) -> None:
+    """For aiohttp 0 is no limit either, and what is above 5 s is rounded up to a whole second of its clock."""
+    limits: list[bare.ClientTimeout] = []
+
+    class Recording(aiohttp.TCPConnector):
+        async def _create_connection(self, req: Any, traces: Any, timeout: bare.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's
+            limits.append(timeout)
+            return await super()._create_connection(req, traces, timeout)  # type: ignore[misc] # an attribute
+
+    timeout = bare.ClientTimeout(total=none, connect=none)
+    with http_server() as server, invocation(20.0):
+        async with bare.ClientSession(connector=Recording(lambda_()), timeout=timeout) as session:
+            response = await session.get(f"http://127.0.0.1:{server.port}/tag")
+            response.release()
+
+    [limit] = limits
+    assert limit.connect is not None
+    assert 0 < limit.connect <= 19.5
+    assert limit.ceil_threshold == math.inf
 
 
 async def test_who_waits_for_a_place_gets_that_of_a_discarded_connection(clocks: Clocks) -> None:

@@ -8,7 +8,7 @@ import warnings
 import asyncpg as bare  # type: ignore[import-untyped]
 import pytest
 
-from tests.thawsafe.fate_proxy import FateProxy
+from tests.thawsafe.fate_proxy import FATES, Fate, FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.servers.postgres import PostgresServer
 from thawsafe import UNLIMITED, counters, lambda_
@@ -47,6 +47,23 @@ async def test_connections_that_are_all_dead_are_not_asked_one_by_one(proxy: Fat
         assert counters()["discarded_probe_failed"] == before + 1
         pool.terminate()
     assert server.seen["thaw"] == 1
+
+
+@pytest.mark.parametrize("fate", FATES)
+async def test_a_connection_is_judged_before_it_is_set_up(fate: Fate, proxy: FateProxy, server: PostgresServer, clocks: Clocks) -> None:
+    """By itself asyncpg fails with `setup` on a dead connection, or waits for ever."""
+
+    async def setup(connection: bare.Connection) -> None:
+        await connection.fetchval("SELECT seen($1)", "set up")
+
+    async with asyncpg.create_pool(lambda_(), dsn(proxy), min_size=2, max_size=2, setup=setup) as pool:
+        proxy.freeze(fate)
+        clocks.pass_(10.0)
+        mark_invocation()
+        for number in range(4):
+            assert await pool.fetchval("SELECT seen($1)", f"t{number}") == f"t{number}"
+        pool.terminate()
+    assert server.seen == {"set up": 4, "t0": 1, "t1": 1, "t2": 1, "t3": 1}
 
 
 async def test_a_connection_class_of_ones_own_is_kept(proxy: FateProxy) -> None:

@@ -3,10 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import boto3
+import botocore.config
 import botocore.session
 import pytest
+from botocore.exceptions import HTTPClientError
 
-from thawsafe import UNLIMITED, UnknownClient, in_region, lambda_
+from tests.thawsafe.fate_proxy import FateProxy
+from thawsafe import UNLIMITED, UnknownClient, in_region, install, invocation, lambda_
+from thawsafe._install.installer import uninstall
 from thawsafe.adapters.botocore import config, protect
 
 KEYS = {"aws_access_key_id": "id", "aws_secret_access_key": "secret", "region_name": "eu-central-1"}
@@ -62,3 +66,25 @@ def test_a_configuration_becomes_a_config() -> None:
     assert config(in_region()).tcp_keepalive is True
     assert config(lambda_(), read_timeout=60).read_timeout == 60, "what is given goes first"
     assert config(lambda_().replace(request_timeout=UNLIMITED)).read_timeout == 86400.0, "botocore's None would be 60 s"
+
+
+@pytest.mark.parametrize("mode", ["legacy", "standard"])
+def test_no_attempt_is_waited_for_that_begins_after_the_invocation(mode: str) -> None:
+    """A peer that accepts, and answers nothing. A second attempt needs a pause below a millisecond, which is drawn by lot."""
+    proxy = FateProxy("127.0.0.1", 1)
+    proxy.deaf = True
+    install(lambda_(), clients=["urllib3", "botocore"])
+    try:
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{proxy.port}",
+            config=botocore.config.Config(retries={"mode": mode}, s3={"addressing_style": "path"}),
+            **KEYS,
+        )
+        with invocation(0.3), pytest.raises(HTTPClientError):
+            client.get_object(Bucket="bucket", Key="key")
+    finally:
+        uninstall()
+
+    assert proxy.accepted <= 2
+    proxy.close()

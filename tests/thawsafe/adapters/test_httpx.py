@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import httpx as bare
 import pytest
@@ -127,3 +130,124 @@ def test_a_connection_that_carries_a_request_is_not_judged(clocks: Clocks) -> No
 
         assert JOURNAL.counters() == before
         assert server.seen["joins"] == 1
+
+
+def http2_of(client: bare.Client | bare.AsyncClient) -> Any:
+    """The connection of httpcore that speaks HTTP/2."""
+    return client._transport._pool.connections[0]._connection  # type: ignore[attr-defined]
+
+
+def counts_as_idle(http2: Any) -> None:
+    """What httpcore does when an answer ends while a request has not got its stream, or has got it in this moment: threads show it at once."""
+    http2._state = type(http2._state).IDLE
+
+
+def wait_until(there: Callable[[], bool]) -> None:
+    until = time.monotonic() + 5.0
+    while not there():
+        assert time.monotonic() < until
+        time.sleep(0.001)
+
+
+def test_a_connection_is_not_asked_while_a_request_waits_for_its_stream(clocks: Clocks) -> None:
+    """A PING would read the answer that the request waits for."""
+    with h2_server() as server, httpx.Client(lambda_(), http1=False, http2=True, trust_env=False) as client:
+        url = f"http://127.0.0.1:{server.port}"
+        client.get(f"{url}/first")
+        http2 = http2_of(client)
+        streams = http2._max_streams
+        for _ in range(streams):
+            http2._max_streams_semaphore.acquire()
+        threads = [threading.Thread(target=client.get, args=(f"{url}/{tag}",)) for tag in ("waits", "joins")]
+        for number, thread in enumerate(threads):
+            thread.start()
+            wait_until(lambda number=number: http2._request_count == number + 2)  # type: ignore[misc]
+            counts_as_idle(http2)
+            clocks.pass_(10.0)
+            mark_invocation()
+        for _ in range(streams):
+            http2._max_streams_semaphore.release()
+        for thread in threads:
+            thread.join(5)
+
+        assert server.pings == 0
+        assert server.seen == {"first": 1, "waits": 1, "joins": 1}
+
+
+async def test_nor_with_asyncio(clocks: Clocks) -> None:
+    with h2_server() as server:
+        async with httpx.AsyncClient(lambda_(), http1=False, http2=True, trust_env=False) as client:
+            url = f"http://127.0.0.1:{server.port}"
+            await client.get(f"{url}/first")
+            http2 = http2_of(client)
+            streams = http2._max_streams
+            for _ in range(streams):
+                await http2._max_streams_semaphore.acquire()
+            tasks = []
+            for number, tag in enumerate(("waits", "joins")):
+                tasks.append(asyncio.create_task(client.get(f"{url}/{tag}")))  # noqa: TID251 - a task of this test
+                await asyncio.to_thread(wait_until, lambda number=number: http2._request_count == number + 2)
+                counts_as_idle(http2)
+                clocks.pass_(10.0)
+                mark_invocation()
+            for _ in range(streams):
+                await http2._max_streams_semaphore.release()
+            await asyncio.gather(*tasks)
+
+        assert server.pings == 0
+        assert server.seen == {"first": 1, "waits": 1, "joins": 1}
+
+
+def test_a_connection_is_not_asked_while_an_answer_is_read(clocks: Clocks) -> None:
+    with h2_server() as server, httpx.Client(lambda_(), http1=False, http2=True, trust_env=False) as client:
+        url = f"http://127.0.0.1:{server.port}"
+        with client.stream("GET", f"{url}/first") as response:
+            counts_as_idle(http2_of(client))
+            clocks.pass_(10.0)
+            mark_invocation()
+            client.get(f"{url}/joins")
+            assert response.read() == b"ok"
+
+        assert server.pings == 0
+
+
+UNREAD = {
+    "goodbye of a server that stays": b"\0\0\x08\x07\0\0\0\0\0" + b"\0\0\0\1\0\0\0\0",
+    "frame for a stream that is not": b"\0\0\2\0\0\0\0\0\x63ab",
+}
+
+
+@pytest.mark.parametrize("gap", [0.7, 10.0])
+@pytest.mark.parametrize("unread", UNREAD.values(), ids=UNREAD)
+def test_whatever_lies_unread_a_request_goes_to_another_connection(clocks: Clocks, patient: None, unread: bytes, gap: float) -> None:
+    with h2_server() as server, httpx.Client(lambda_().replace(probe_timeout=5.0), http1=False, http2=True, trust_env=False) as client:
+        mark_invocation()
+        response = client.get(f"http://127.0.0.1:{server.port}/first")
+        server.send(unread)
+        arrived(response)
+        clocks.pass_(gap)
+        client.post(f"http://127.0.0.1:{server.port}/second", content=b"x")
+
+        assert server.seen["second"] == 1
+
+
+async def test_a_connection_whose_first_request_was_cancelled_is_not_used_again(clocks: Clocks) -> None:
+    """Nothing is known of it, not since when it is idle; what HTTP/1.1 does not have, because httpcore closes it then."""
+    with h2_server() as server:
+        proxy = FateProxy("127.0.0.1", server.port)
+        async with httpx.AsyncClient(lambda_(), http1=False, http2=True, trust_env=False) as client:
+            url = f"http://127.0.0.1:{proxy.port}"
+            server.hold.clear()
+            first = asyncio.create_task(client.get(f"{url}/slow"))  # noqa: TID251 - a task of this test
+            await asyncio.to_thread(server.held.wait, 5)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+            server.hold.set()
+            proxy.freeze("lost")
+            clocks.pass_(10.0)
+            mark_invocation()
+            await client.post(f"{url}/thaw", content=b"x")
+
+        assert server.seen["thaw"] == 1
+        proxy.close()

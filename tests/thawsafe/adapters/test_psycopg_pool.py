@@ -5,16 +5,18 @@ import os
 import select
 import threading
 import time
+from typing import Any
 
 import psycopg
 import psycopg_pool as bare
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.thawsafe.fate_proxy import FateProxy
+from tests.thawsafe.fate_proxy import FATES, Fate, FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.servers.postgres import PostgresServer
-from thawsafe import UNLIMITED, counters, in_region, lambda_
+from thawsafe import UNLIMITED, counters, in_region, install, lambda_
+from thawsafe._install.installer import uninstall
 from thawsafe._runtime.deadline import set_for_process
 from thawsafe.adapters import psycopg_pool
 from thawsafe.adapters._postgres import limits
@@ -78,6 +80,47 @@ def test_a_connection_that_was_opened_before_the_freeze_and_never_used_is_judged
         clocks.pass_(10.0)
         with pool.connection() as connection:
             seen(connection, "first")
+
+
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize(
+    "option", [{"check": bare.ConnectionPool.check_connection}, {"close_returns": True}], ids=lambda option: next(iter(option))
+)
+def test_options_of_the_pool_that_have_to_do_with_dead_connections(
+    option: dict[str, Any], fate: Fate, proxy: FateProxy, server: PostgresServer, clocks: Clocks
+) -> None:
+    """`check` by itself waits for ever on a black hole, and with `close_returns` a connection that is closed goes back to the pool."""
+    with psycopg_pool.ConnectionPool(lambda_(), conninfo(proxy), min_size=3, max_size=3, **option) as pool:
+        pool.wait(10.0)
+        proxy.freeze(fate)
+        clocks.pass_(10.0)
+        mark_invocation()
+        for number in range(6):
+            with pool.connection() as connection:
+                seen(connection, f"t{number}")
+        assert pool.get_stats()["pool_available"] <= 3
+        assert proxy.accepted <= 6
+    assert all(server.seen[f"t{number}"] == 1 for number in range(6))
+
+
+@pytest.mark.parametrize("fate", FATES)
+@pytest.mark.parametrize(
+    "option", [{"check": bare.AsyncConnectionPool.check_connection}, {"close_returns": True}], ids=lambda option: next(iter(option))
+)
+async def test_options_of_the_pool_of_asyncio_that_have_to_do_with_dead_connections(
+    option: dict[str, Any], fate: Fate, proxy: FateProxy, server: PostgresServer, clocks: Clocks
+) -> None:
+    async with psycopg_pool.AsyncConnectionPool(lambda_(), conninfo(proxy), min_size=3, max_size=3, open=False, **option) as pool:
+        await pool.wait(10.0)
+        proxy.freeze(fate)
+        clocks.pass_(10.0)
+        mark_invocation()
+        for number in range(6):
+            async with pool.connection() as connection:
+                await connection.execute("SELECT seen(%s)", (f"t{number}",))
+        assert pool.get_stats()["pool_available"] <= 3
+        assert proxy.accepted <= 6
+    assert all(server.seen[f"t{number}"] == 1 for number in range(6))
 
 
 @pytest.mark.usefixtures("patient")
@@ -144,6 +187,53 @@ def test_a_child_process_has_a_pool_of_its_own(proxy: FateProxy, server: Postgre
     assert os.waitstatus_to_exitcode(status) == 0
     assert server.seen == {"before": 1, "one": 1, "other": 1, "parent": 1}
     assert proxy.accepted == 3
+
+
+def test_threads_of_a_child_process_renew_the_pool_once(proxy: FateProxy, server: PostgresServer) -> None:
+    configuration = lambda_().replace(connections_per_host=3)
+    with psycopg_pool.ConnectionPool(configuration, conninfo(proxy), min_size=2) as pool:
+        pool.wait(10.0)
+        child = os.fork()
+        if child == 0:
+            failed: list[object] = []
+
+            def call(tag: str) -> None:
+                try:
+                    with pool.connection() as connection:
+                        seen(connection, tag)
+                except BaseException as error:  # noqa: BLE001 - whatever it is
+                    failed.append(error)
+
+            threads = [threading.Thread(target=call, args=(f"c{number}",)) for number in range(12)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            os._exit(len(failed) + 100 * (threading.active_count() > 5))
+        _, status = os.waitpid(child, 0)
+        with pool.connection() as connection:
+            seen(connection, "parent")
+    assert os.waitstatus_to_exitcode(status) == 0, "calls that failed, and 100 for threads of more than one renewal"
+    assert all(server.seen[f"c{number}"] == 1 for number in range(12))
+    assert proxy.accepted <= 2 + 3
+
+
+def test_connecting_in_a_pool_that_keeps_nothing_ends_with_the_invocation(proxy: FateProxy, clocks: Clocks) -> None:
+    """It connects where the caller waits, for at least 2 s, and has the timeout of the pool for that."""
+    install(lambda_())
+    try:
+        with bare.NullConnectionPool(conninfo(proxy), open=False) as pool:
+            with pool.connection() as connection:
+                seen(connection, "well")
+            proxy.deaf = True
+            set_for_process(0.2)
+            began = time.perf_counter()
+            with pytest.raises(bare.PoolTimeout):
+                pool.getconn()
+            assert time.perf_counter() - began < 1.5
+            proxy.close()  # so that nobody waits for it any longer
+    finally:
+        uninstall()
 
 
 def test_threads_share_a_pool_over_a_thaw(proxy: FateProxy, server: PostgresServer, clocks: Clocks) -> None:

@@ -182,3 +182,22 @@ def test_commands_are_pymongos_own(proxy: FateProxy) -> None:
         assert isinstance(client, bare.MongoClient)
         assert client.admin.command("ping")["ok"] == 1
         assert client.codec_options.tz_aware
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_nothing_is_tried_again_after_a_pause_that_the_invocation_does_not_have(installed: bool, proxy: FateProxy, clocks: Clocks) -> None:
+    """Reads are tried again after a connection that could not be opened, and PyMongo pauses for up to seconds before."""
+    address = f"mongodb://127.0.0.1:{proxy.port}/?loadBalanced=true&retryWrites=false"
+    if installed:
+        pymongo.install(lambda_())
+    try:
+        with bare.MongoClient[Any](address) if installed else pymongo.MongoClient(address, configuration=lambda_()) as client:
+            policy = getattr(client, "_retry_policy", None)
+            if policy is None:
+                return  # this release does not pause
+            assert policy.should_retry(1, 3.0)
+            set_for_process(1.0)
+            assert policy.should_retry(1, 0.01)
+            assert not policy.should_retry(1, 3.0)
+    finally:
+        pymongo.uninstall()

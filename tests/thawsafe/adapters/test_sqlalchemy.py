@@ -7,10 +7,11 @@ import pytest
 import sqlalchemy as bare
 from sqlalchemy import exc, text
 
-from tests.thawsafe.fate_proxy import FateProxy
+from tests.thawsafe.fate_proxy import FATES, Fate, FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.servers.postgres import PostgresServer
-from thawsafe import UNLIMITED, counters, lambda_
+from thawsafe import UNLIMITED, counters, install, lambda_
+from thawsafe._install.installer import uninstall
 from thawsafe._runtime.deadline import set_for_process
 from thawsafe.adapters import sqlalchemy
 
@@ -61,6 +62,50 @@ def test_an_engine_of_ones_own_is_protected_with_what_it_holds(proxy: FateProxy,
     thaw(clocks)
     seen(engine, "too")
     assert server.seen["too"] == 1
+    engine.dispose()
+
+
+@pytest.mark.parametrize("fate", FATES)
+def test_a_connection_is_judged_before_it_is_pinged(fate: Fate, proxy: FateProxy, server: PostgresServer, clocks: Clocks) -> None:
+    """`pool_pre_ping` by itself waits for ever on a black hole."""
+    engine = sqlalchemy.create_engine(url(proxy), lambda_(), pool_pre_ping=True)
+    with engine.connect(), engine.connect():
+        pass
+    proxy.freeze(fate)
+    thaw(clocks)
+    for number in range(3):
+        seen(engine, f"t{number}")
+    assert all(server.seen[f"t{number}"] == 1 for number in range(3))
+    assert proxy.accepted <= 4
+    engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["psycopg", "asyncpg"])
+@pytest.mark.parametrize("fate", FATES)
+async def test_a_connection_of_asyncio_is_judged_before_it_is_pinged(
+    fate: Fate, driver: str, proxy: FateProxy, server: PostgresServer, clocks: Clocks
+) -> None:
+    address = f"postgresql+{driver}://u@127.0.0.1:{proxy.port}/d" + ("?ssl=disable" if driver == "asyncpg" else "")
+    engine = sqlalchemy.create_async_engine(address, lambda_(), pool_pre_ping=True)
+    async with engine.connect() as connection:
+        await connection.execute(SEEN, {"tag": "before"})
+    proxy.freeze(fate)
+    thaw(clocks)
+    async with engine.connect() as connection:
+        await connection.execute(SEEN, {"tag": "after"})
+    assert server.seen["after"] == 1
+    await engine.dispose()
+
+
+def test_pings_are_put_back(proxy: FateProxy) -> None:
+    install(lambda_())
+    try:
+        engine = bare.create_engine(url(proxy), pool_pre_ping=True)
+        seen(engine, "installed")
+        assert "do_ping" in vars(engine.dialect)
+    finally:
+        uninstall()
+    assert "do_ping" not in vars(engine.dialect)
     engine.dispose()
 
 

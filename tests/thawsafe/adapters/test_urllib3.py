@@ -8,9 +8,10 @@ import pytest
 import urllib3 as bare
 from urllib3.exceptions import EmptyPoolError, MaxRetryError, NewConnectionError, ProtocolError
 
+from tests.thawsafe.fate_proxy import FateProxy
 from tests.thawsafe.freezing import Clocks, mark_invocation
 from tests.thawsafe.http_server import TaggedServer, http_server
-from thawsafe import NO_RETRIES, UNLIMITED, Retries, in_region, lambda_
+from thawsafe import NO_RETRIES, UNLIMITED, Retries, in_region, invocation, lambda_
 from thawsafe._runtime.journal import JOURNAL
 from thawsafe.adapters import urllib3
 
@@ -70,6 +71,59 @@ def test_waiting_for_a_connection_has_an_end(server: TaggedServer) -> None:
         manager.request("GET", url)
     held.release_conn()
     manager.clear()
+
+
+def test_and_that_before_the_invocations_whatever_the_caller_names(server: TaggedServer) -> None:
+    manager = urllib3.PoolManager(lambda_().replace(connections_per_host=1, retries=NO_RETRIES))
+    url = f"http://127.0.0.1:{server.port}/tag"
+    held = manager.request("GET", url, preload_content=False)
+    began = time.monotonic()
+
+    with invocation(0.2), pytest.raises(EmptyPoolError):
+        manager.request("GET", url, pool_timeout=30.0)
+
+    assert time.monotonic() - began < 10.0
+    held.release_conn()
+    manager.clear()
+
+
+@pytest.fixture
+def installed() -> Iterator[None]:
+    urllib3.install(lambda_())
+    yield
+    urllib3.uninstall()
+
+
+def test_retries_of_the_users_end_before_the_invocation_does(installed: None) -> None:
+    """The peer accepts, and answers nothing; the pauses between three attempts would be 8 s."""
+    proxy = FateProxy("127.0.0.1", 1)
+    proxy.deaf = True
+    manager = bare.PoolManager(retries=bare.Retry(2, backoff_factor=4.0))
+
+    with invocation(0.3), pytest.raises(MaxRetryError, match="Read timed out"):
+        manager.request("GET", f"http://127.0.0.1:{proxy.port}/tag")
+
+    assert proxy.accepted == 1
+    proxy.close()
+
+
+def test_and_what_a_server_wants_to_be_waited_for_as_well(installed: None) -> None:
+    with http_server(status=503, retry_after="60") as server:
+        manager = bare.PoolManager(retries=bare.Retry(2, status_forcelist=[503], raise_on_status=False))
+        with invocation(20.0):
+            answer = manager.request("GET", f"http://127.0.0.1:{server.port}/tag")
+
+    assert answer.status == 503
+    assert server.seen["tag"] == 1
+
+
+def test_retries_that_have_the_time_are_left_alone(installed: None) -> None:
+    with http_server(status=503) as server:
+        manager = bare.PoolManager(retries=bare.Retry(2, status_forcelist=[503], backoff_factor=0.001))
+        with invocation(20.0), pytest.raises(MaxRetryError, match="too many 503 error responses"):
+            manager.request("GET", f"http://127.0.0.1:{server.port}/tag")
+
+    assert server.seen["tag"] == 3
 
 
 class Failing:

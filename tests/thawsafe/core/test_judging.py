@@ -55,7 +55,7 @@ def test_4_it_is_too_old_however_busy() -> None:
 
 
 def test_5_it_was_idle_for_longer_than_its_limit_or_its_path_allows() -> None:
-    assert decided(verdict(after(50.5), can_probe=True)) == ("discard", "idle")
+    assert decided(verdict(after(50.5), allowed=60.0, can_probe=True)) == ("discard", "idle")
     assert decided(verdict(after(5.0), allowed=4.0, can_probe=True)) == ("discard", "idle")
     assert decided(verdict(after(49.0))) == ("keep", "fresh"), "within one invocation"
 
@@ -126,6 +126,18 @@ def test_fresh_is_the_common_case(idle: float, era: Era) -> None:
     assert not is_fresh(after(-1.0, last)), "clocks went back"
     assert not is_fresh(after(idle, last)._replace(wall=last.wall + 10.0)), "suspended"
     assert not is_fresh(after(idle, last), -1.0), "too old"
+
+
+def test_what_adapters_ask_in_line_says_yes_until_the_last_use_no_longer_speaks() -> None:
+    held = life(OPENED)
+    held.used = held.seen + 0.25
+    assert held.until == held.seen + FRESH, "it is not told of uses"
+
+    held.extend()
+
+    assert held.until == held.used + FRESH
+    assert held.until_wall == OPENED.wall + 0.25 + FRESH
+    assert life(OPENED, 0.125).until == OPENED.monotonic + 0.125, "too old then"
 
 
 @given(moments, little, little, little, st.floats(0.1, 2.0), st.booleans())

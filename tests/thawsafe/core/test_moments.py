@@ -40,6 +40,10 @@ def test_a_paused_machine_whose_wall_clock_was_corrected_leaps() -> None:
     assert freeze_between(START, after(3600.0, 2.0, 2.0), unannounced=False) == "leap"
 
 
+def test_a_suspended_machine_whose_wall_clock_was_set_back_leaps() -> None:
+    assert freeze_between(START, after(2.0, 2.0, 3600.0), unannounced=False) == "leap"
+
+
 def test_a_wall_clock_that_was_set_back_proves_no_freeze() -> None:
     assert freeze_between(START, after(-3600.0, 2.0, 2.0), unannounced=False) == "none"
     assert elapsed(START, after(-3600.0, 2.0, 2.0)) == 2.0

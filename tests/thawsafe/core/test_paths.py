@@ -78,6 +78,23 @@ def test_a_longer_life_is_believed_over_a_death() -> None:
     assert path.allows(50.0) == 50.0
 
 
+def test_a_shorter_life_proves_nothing_about_a_longer_one() -> None:
+    path = Path()
+    path.was_dead_after(10.0)
+    path.was_alive_after(5.0)
+
+    assert path.allows(50.0) == 10.0 * LEARNED_SHARE
+
+
+def test_the_longest_life_is_remembered() -> None:
+    path = Path()
+    path.was_alive_after(40.0)
+    path.was_alive_after(5.0)
+    path.was_dead_after(10.0)
+
+    assert path.allows(50.0) == 50.0
+
+
 @given(st.lists(st.tuples(st.booleans(), st.floats(min_value=0, max_value=1e6))))
 def test_reuse_never_ends_for_good(lives: list[tuple[bool, float]]) -> None:
     path = Path()
@@ -122,6 +139,44 @@ def test_an_answer_to_a_question_says_how_long_they_take_now() -> None:
     path.answered(0.02)
 
     assert path.patience(0.1) == pytest.approx(0.03 + SOON)
+
+
+def test_once_a_question_was_answered_requests_say_nothing_more() -> None:
+    path = Path()
+    path.answered(0.02)
+    path.served(0.0001)
+
+    assert path.patience(0.1) == pytest.approx(0.03 + SOON)
+
+
+def test_what_requests_said_is_forgotten_when_a_question_is_not_answered() -> None:
+    """A connection that was given back without a request looks like the quickest answer of all."""
+    path = Path()
+    path.served(0.0001)
+    path.was_silent(now=1.0, idle=10.0, waited=SOON)
+
+    assert path.patience(0.1) == 0.2
+
+
+@given(seconds, seconds, seconds)
+def test_a_silence_speaks_against_connections_from_before_it(used: float, silent: float, now: float) -> None:
+    path = Path()
+    assert path.worth_asking(used, now)
+    path.was_silent(silent, idle=10.0, waited=SOON)
+
+    assert path.worth_asking(used, now) == (used > silent or silent > now), "a silence that is still to come was heard before a restore"
+
+
+def test_uses_without_a_request_cost_one_false_alarm_and_no_more() -> None:
+    """A connection that is taken from a pool and given back looks as if its peer had answered at once."""
+    path, took, answer = Path(), 0.4, 0.1
+    path.served(0.0001)
+    assert path.patience(took) < answer, "a false alarm"
+    path.was_silent(100.0, 10.0, path.patience(took))
+    for _ in range(5):
+        path.served(0.0001)
+        assert path.patience(took) > answer
+        path.answered(answer)
 
 
 def test_a_short_silence_teaches_nothing_about_idleness() -> None:

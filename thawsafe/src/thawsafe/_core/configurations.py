@@ -102,7 +102,7 @@ class Configuration:
     trusted_idle: float
     """Seconds. After a freeze, a connection that was idle for longer has to prove that it lives, or is not used again."""
     probe_timeout: float
-    """Seconds that a peer may take to answer a probe, and never longer than opening that connection took."""
+    """Seconds that a peer may take to answer a probe; less where it is wont to answer sooner (`paths.Path.patience`)."""
     unannounced_freezes: bool
     """This environment may freeze at any time, or between invocations that nobody marks."""
 

@@ -44,6 +44,6 @@ def freeze_between(last: Moment, now: Moment, *, unannounced: bool) -> Freeze:
         return "leap"
     if now.era.invocation != last.era.invocation:
         return "invocation"
-    if unannounced and not (last.era.inside and now.era.inside):
+    if unannounced and not now.era.inside:  # inside, it is the invocation of then, and was under way all the time
         return "possible"
     return "none"

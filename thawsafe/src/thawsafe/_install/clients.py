@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CLIENTS = {
     "urllib3": "urllib3",
+    "botocore": "botocore",
     "httpcore": "httpcore",
     "httpx": "httpx",
     "aiohttp": "aiohttp",
@@ -14,4 +15,5 @@ CLIENTS = {
     "asyncpg": "asyncpg",
     "pymongo": "pymongo",
 }
-"""Module whose import says that the client is used -> module in `thawsafe.adapters` that knows it. requests, botocore and boto3 are urllib3's."""
+"""Module whose import says that the client is used -> module in `thawsafe.adapters` that knows it. requests is urllib3's, and so are botocore's
+connections."""

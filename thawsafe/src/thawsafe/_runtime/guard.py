@@ -23,6 +23,9 @@ MOST_PATHS = 512
 TICKS = 2
 """Turns of the event loop before a connection of asyncio is judged: in the first, our own step runs before the selector's news (FIN, RST) are
 read; in the second they have been, and the transport is closing."""
+LATE_TURNS = 5
+"""Turns of the event loop that a probe has when its time is over: one to read what came while the loop stood still, and one for each future and task
+of a client's that hands it on."""
 
 
 class Guard:
@@ -44,13 +47,15 @@ class Guard:
         `loop`: the event loop that it belongs to, for asyncio.
         """
         self._journal.count("opened")
-        return Life(peer, self._path(peer), self._watch.now(), took, loop, self.configuration.connection_age)
+        limits = self._limits
+        return Life(peer, self._path(peer), self._watch.now(), took, loop, limits.connection_age, limits.fresh_for)
 
     def _path(self, peer: str) -> Path:
         path = self._paths.get(peer)
         if path is None:
-            while len(self._paths) >= MOST_PATHS:
-                self._paths.pop(next(iter(self._paths)), None)
+            # A copy, made at once: other threads add and remove meanwhile.
+            for oldest in tuple(self._paths)[: 1 - MOST_PATHS]:
+                self._paths.pop(oldest, None)
             path = self._paths.setdefault(peer, Path())
         return path
 
@@ -71,7 +76,7 @@ class Guard:
             life.path.was_dead_after(life.idle)
 
     def fresh(self, life: Life) -> bool:
-        """Was the connection used or judged within the last half second, by this process and in this invocation? Then it is usable, unasked.
+        """Was the connection used or judged just now (`Limits.fresh_for`), by this process and in this invocation? Then it is usable, unasked.
 
         The first question of `usable`. Adapters ask it before, in line (see `_core.judging.fresh`), because of most connections it is true.
         """
@@ -89,11 +94,11 @@ class Guard:
         """
         if self.fresh(life):
             return True
-        known, now = (life.seen, life.used), self._watch.now()
+        known, last, now = (life.seen, life.used), life.last, self._watch.now()
         is_closed = closed()
         if (life.seen, life.used) != known:
             return True  # used meanwhile by somebody it is shared with: what there is to read is an answer, and closing it would lose that
-        verdict = self._judge(life, now, is_closed, probe is not None)
+        verdict = self._judge(life, last, now, is_closed, probe is not None)
         took = limit = 0.0
         if probe is not None and verdict.action == "probe":
             limit = self.probe_timeout(life)
@@ -119,7 +124,7 @@ class Guard:
             return self._conclude(life, Verdict("discard", "forked", elapsed(life.last, self._watch.now()), "none"), 0.0)
         if self.fresh(life):
             return True
-        known, now = (life.seen, life.used), self._watch.now()
+        known, last, now = (life.seen, life.used), life.last, self._watch.now()
         for _ in range(TICKS):
             await asyncio.sleep(0)
         is_closed = closed()
@@ -127,7 +132,7 @@ class Guard:
             is_closed = await is_closed
         if (life.seen, life.used) != known:
             return True  # as in `usable`
-        verdict = self._judge(life, now, is_closed, probe is not None)
+        verdict = self._judge(life, last, now, is_closed, probe is not None)
         took = limit = 0.0
         if probe is not None and verdict.action == "probe":
             limit = self.probe_timeout(life)
@@ -141,15 +146,15 @@ class Guard:
         """Seconds that a probe of this connection may take: what its path says, and no longer than the configuration does."""
         return min(self.configuration.probe_timeout, life.path.patience(life.took))
 
-    def _judge(self, life: Life, now: Moment, closed: bool, can_probe: bool) -> Verdict:
+    def _judge(self, life: Life, last: Moment, now: Moment, closed: bool, can_probe: bool) -> Verdict:
         return judge(
             opened=life.opened,
-            last=life.last,
+            last=last,
             now=now,
             limits=self._limits,
             allowed=life.path.allows(self.configuration.idle_age),
             closed=closed,
-            can_probe=can_probe and life.used > life.path.silent,
+            can_probe=can_probe and life.path.worth_asking(last.monotonic, self._watch.monotonic()),
         )
 
     def _conclude(self, life: Life, verdict: Verdict, took: float, limit: float = 0.0) -> bool:
@@ -161,11 +166,13 @@ class Guard:
                 # One that failed at once was no silence: the peer, or the way, has said that there is no connection.
                 life.path.was_silent(self._watch.monotonic(), verdict.idle, limit if took >= 0.9 * limit else SILENCE)
             return False
-        now = self._watch.now()
+        now, unproved = self._watch.now(), verdict.idle
         if verdict.action == "probe":
             life.path.answered(took)
+            life.path.was_alive_after(verdict.idle)
             life.answered(now)
-        life.kept(verdict.idle, now)
+            unproved = 0.0
+        life.kept(unproved, now)
         return True
 
 
@@ -178,13 +185,29 @@ async def _answered(probe: Coroutine[Any, Any, bool], limit: float) -> bool:
     import asyncio
 
     asking = asyncio.get_running_loop().create_task(probe, name="thawsafe-probe")
+    asking.add_done_callback(_look_at)
     try:
         await asyncio.wait((asking,), timeout=limit)
-        for _ in range(TICKS):  # the loop may have stood still meanwhile, with the answer unread
+        for _ in range(LATE_TURNS):
             if not asking.done():
                 await asyncio.sleep(0)
-    finally:
-        if not asking.done():
-            asking.cancel()
-            await asyncio.wait((asking,))
-    return not asking.cancelled() and asking.exception() is None and asking.result()
+    except asyncio.CancelledError:
+        await _give_up(asking)
+        raise
+    await _give_up(asking)
+    return asking.done() and not asking.cancelled() and asking.exception() is None and asking.result()
+
+
+async def _give_up(asking: asyncio.Task[bool]) -> None:
+    """End a probe. One that does not let itself be ended is left alone, on a connection that will be closed."""
+    import asyncio
+
+    if not asking.done():
+        asking.cancel()
+        await asyncio.wait((asking,), timeout=SILENCE)
+
+
+def _look_at(ended: asyncio.Task[bool]) -> None:
+    """Have its error seen, which asyncio would tell of otherwise when the request was cancelled meanwhile."""
+    if not ended.cancelled():
+        ended.exception()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -94,8 +95,8 @@ class Journal:
         """How often what happened since the process began.
 
         `opened`; `kept` (judged, and reused); `probed` (asked, and reused); `discarded`, and one `discarded_<reason>` for each reason seen;
-        `died` (while a request was under way); `restored`, if it was. Connections that were used within the last half second are
-        reused without being judged, and not counted.
+        `died` (while a request was under way); `restored`, if it was. Connections that were used or judged within the last half second are
+        reused without being judged, and not counted. A process that came out of a fork goes on with its parent's counts.
         """
         with self._lock:
             return {"opened": 0, "kept": 0, "probed": 0, "discarded": 0, "died": 0} | self._counters
@@ -139,8 +140,15 @@ class Journal:
         if thaw is not None:
             thaw.log()
 
+    def forked(self) -> None:
+        """This process came out of a fork: a thread that held the lock is not in it."""
+        self._lock = threading.Lock()
+
 
 JOURNAL = Journal()
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=JOURNAL.forked)
 
 
 def counters() -> dict[str, int]:

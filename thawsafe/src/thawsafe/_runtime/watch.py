@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -23,13 +24,14 @@ def _boottime_clock() -> Callable[[], float]:
 class Watch:
     """Says what moment it is. Threads may share it; a process has one, `WATCH`."""
 
-    __slots__ = ("boottime", "era", "monotonic", "wall")
+    __slots__ = ("_lock", "boottime", "era", "monotonic", "wall")
 
     def __init__(self) -> None:
         self.wall = time.time
         self.monotonic = time.monotonic
         self.boottime = _boottime_clock()
         self.era = Era()
+        self._lock = threading.Lock()
 
     def now(self) -> Moment:
         """The moment."""
@@ -37,18 +39,22 @@ class Watch:
 
     def invocation_began(self) -> None:
         """An invocation begins: before it, the environment may have been frozen."""
-        self.era = self.era._replace(invocation=self.era.invocation + 1)
+        with self._lock:
+            self.era = self.era._replace(invocation=self.era.invocation + 1)
 
     def invocation_ended(self) -> None:
         """The invocation that began last has ended: from now on, the environment may be frozen."""
-        self.era = self.era._replace(ended=self.era.invocation)
+        with self._lock:
+            self.era = self.era._replace(ended=self.era.invocation)
 
     def restored(self) -> None:
         """This process was restored from a snapshot: none of its connections is alive."""
-        self.era = self.era._replace(restores=self.era.restores + 1)
+        with self._lock:
+            self.era = self.era._replace(restores=self.era.restores + 1)
 
     def forked(self) -> None:
         """This process came out of a fork: its connections are its parent's."""
+        self._lock = threading.Lock()  # another thread may have held it, and is not in this process
         self.era = self.era._replace(forks=self.era.forks + 1)
 
 

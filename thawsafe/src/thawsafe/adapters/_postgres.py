@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import select
 import time
 from typing import TYPE_CHECKING, Any
 
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
 
 from .._core.configurations import Configuration, NoKeepalive
@@ -94,3 +97,20 @@ def limits(configuration: Configuration) -> dict[str, Any]:
 
 def _whole_seconds(seconds: float) -> int:
     return 0 if seconds == float("inf") else max(2, round(seconds))
+
+
+def with_limits(configuration: Configuration, given: Any) -> Any:
+    """A conninfo, or a function that returns one, with the configuration's limits where it names none."""
+
+    def limited(text: str) -> str:
+        return make_conninfo("", **(limits(configuration) | conninfo_to_dict(text)))
+
+    if not callable(given):
+        return limited(given)
+
+    @functools.wraps(given)
+    async def limited_later() -> str:
+        made = given()
+        return limited(await made if inspect.isawaitable(made) else made)
+
+    return limited_later if inspect.iscoroutinefunction(given) else functools.wraps(given)(lambda: limited(given()))

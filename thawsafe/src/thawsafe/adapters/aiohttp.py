@@ -59,7 +59,7 @@ def _hooks(guard: Guard | None) -> dict[str, Any]:
 
     def judged_connect(self: Any, req: Any, traces: Any, timeout: Any) -> Awaitable[Any]:
         left = seconds_left()
-        if left == math.inf or (timeout.total is not None and timeout.total <= left):
+        if left == math.inf or (timeout.total and timeout.total <= left):  # 0 is none, as None is
             return connect(self, req, traces, timeout)  # type: ignore[no-any-return]
         return _within(left, partial(connect, self, req, traces), timeout)
 
@@ -105,9 +105,10 @@ def _judged_release(release: Callable[..., None], guard: Guard | None) -> Callab
 
 async def _within(left: float, connect: Callable[[ClientTimeout], Awaitable[Any]], timeout: ClientTimeout) -> Any:  # noqa: ASYNC109
     """A connection whose request ends before the invocation does."""
-    until = left if timeout.connect is None else min(timeout.connect, left)
+    until = min(timeout.connect, left) if timeout.connect else left
     began = time.monotonic()
-    connection = await connect(ClientTimeout(timeout.total, until, timeout.sock_read, timeout.sock_connect, timeout.ceil_threshold))
+    # Not rounded up, as aiohttp does with what is longer than `ceil_threshold`: a second later the invocation may be over.
+    connection = await connect(ClientTimeout(timeout.total, until, timeout.sock_read, timeout.sock_connect, ceil_threshold=math.inf))
     # aiohttp's own way to end a request whose answer does not come: the caller gets a SocketTimeoutError.
     protocol = connection.protocol
     alarm = protocol._loop.call_later(max(left - (time.monotonic() - began), 0.0), protocol._on_read_timeout)

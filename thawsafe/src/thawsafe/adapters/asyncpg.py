@@ -9,9 +9,9 @@ and a timer closes what was idle for 300 s, which may run before the first acqui
 Here the loop turns first, and a connection that was idle over a freeze answers `SELECT 1` within a bounded time before it is used. One that
 does not is terminated, and another opened in its place.
 
-Used though private: `_acquire`, `_get_new_connection` and `_queue` of pools, `_con` of what they hand out. Of the configuration, `connections` counts
-for nothing, since a pool has one host; asyncpg has no option for TCP keepalive; `retries` is for connecting. A pool belongs to the event loop
-that it was made in.
+Used though private: `_acquire`, `_get_new_connection` and `_queue` of pools, `_con` and `_holder` of what they hand out. Of the configuration,
+`connections` counts for nothing, since a pool has one host; asyncpg has no option for TCP keepalive; `retries` is for connecting. A pool
+belongs to the event loop that it was made in.
 """
 
 from __future__ import annotations
@@ -63,6 +63,37 @@ def judged_class(connection_class: type) -> type:
     return type(f"Judged{connection_class.__name__}", (connection_class,), {"__slots__": ("thawsafe",), "__module__": __name__})
 
 
+class _Stale(Exception):
+    """A connection was terminated in place of being set up."""
+
+
+async def _usable(guard: Guard, connection: Any, life: Life) -> bool:
+    """May the connection be used? Else it is terminated, and asyncpg puts its place back."""
+    usable = False
+    try:
+        usable = await guard.usable_async(life, functools.partial(has_ended, connection), functools.partial(answers, connection))
+    finally:
+        if not usable:
+            connection.terminate()
+    return usable
+
+
+def judged_setup(setup: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool's `setup`, on a connection that was judged: asyncpg calls it with what it takes out, and it may wait for ever."""
+
+    @functools.wraps(setup)
+    async def judged(proxy: Any) -> None:
+        life: Life | None = getattr(proxy._con, "thawsafe", None)
+        if life is not None:
+            if life.loop is not asyncio.get_running_loop():
+                raise asyncpg.InterfaceError(ANOTHER_LOOP)
+            if not await _usable(proxy._holder._pool.guard, proxy._con, life):
+                raise _Stale
+        await setup(proxy)
+
+    return judged
+
+
 def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
     """A pool class's `_acquire` that judges what it hands out."""
 
@@ -71,7 +102,10 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
         while True:
             # Only who has to wait gets a limit: a timer costs more than all the rest, and stays in the loop's heap until its time comes.
             queue = self._queue  # None before the pool is initialized
-            proxy = await acquire(self, timeout if queue is not None and not queue.empty() else within_time_left(timeout))
+            try:
+                proxy = await acquire(self, timeout if queue is not None and not queue.empty() else within_time_left(timeout))
+            except _Stale:
+                continue  # it was terminated, and its place is back
             connection = proxy._con  # which the proxy loses when it is closed
             life: Life | None = getattr(connection, "thawsafe", None)
             if life is None:
@@ -80,16 +114,8 @@ def judged_acquire(acquire: Callable[..., Any]) -> Callable[..., Any]:
                 raise asyncpg.InterfaceError(ANOTHER_LOOP)
             if life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
                 return proxy
-            try:
-                usable = await self.guard.usable_async(
-                    life, functools.partial(has_ended, connection), functools.partial(answers, connection)
-                )
-            except BaseException:
-                connection.terminate()  # asyncpg puts its place back
-                raise
-            if usable:
+            if await _usable(self.guard, connection, life):
                 return proxy
-            connection.terminate()
 
     return judged
 
@@ -140,7 +166,7 @@ class Pool(_Pool):
 
     def __init__(self, configuration: Configuration, *arguments: Any, **options: Any) -> None:
         self.guard = Guard("asyncpg", configuration)
-        super().__init__(*arguments, **options)
+        super().__init__(*arguments, **_judged_options(options))
 
     _acquire = judged_acquire(asyncpg.pool.Pool._acquire)
     _get_new_connection = judged_new(asyncpg.pool.Pool._get_new_connection)
@@ -165,9 +191,15 @@ def create_pool(configuration: Configuration | None = None, dsn: str | None = No
         "timeout": finite(configuration.connect_timeout + configuration.tls_timeout),
         "command_timeout": finite(configuration.request_timeout),
     }
-    arguments = ours | options
-    arguments["connection_class"] = judged_class(arguments["connection_class"])
-    return Pool(configuration, dsn, **arguments)
+    return Pool(configuration, dsn, **(ours | options))
+
+
+def _judged_options(options: dict[str, Any]) -> dict[str, Any]:
+    setup = options.get("setup")
+    return options | {
+        "connection_class": judged_class(options["connection_class"]),
+        "setup": None if setup is None else judged_setup(setup),
+    }
 
 
 _patches = Patches()
@@ -182,7 +214,7 @@ def install(configuration: Configuration) -> list[str]:
 
     @functools.wraps(make)
     def __init__(self: Any, *args: Any, **options: Any) -> None:  # noqa: N807 - what it is
-        make(self, *args, **(options | {"connection_class": judged_class(options["connection_class"])}))
+        make(self, *args, **_judged_options(options))
 
     _patches.replace(pool, "guard", Guard("asyncpg", configuration))
     _patches.replace(pool, "__init__", __init__)

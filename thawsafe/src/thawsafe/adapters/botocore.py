@@ -8,25 +8,42 @@
 What botocore does itself is urllib3's (see there). It has no limit of idleness, and its retries repeat a request whose connection broke
 whatever it does, up to four times, ten for DynamoDB: with judged connections there is no need to.
 
+`thawsafe.install` makes its pools safe with urllib3's; here is added that no further attempt begins whose pause would outlast the invocation: in
+botocore's default mode the pauses between attempts are 7 s together, and a function's default timeout is 3 s.
+
 botocore has no public place for pool classes. Private and used: a client's `_endpoint.http_session`, and the session's
 `_pool_classes_by_scheme`, which urllib3's pool managers share; `protect` looks at them before it changes anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import botocore.config  # type: ignore[import-untyped]
+import botocore.retries.standard  # type: ignore[import-untyped]
+import botocore.retryhandler  # type: ignore[import-untyped]
 import botocore.session  # type: ignore[import-untyped]
 
 from .._core.configurations import Configuration, NoKeepalive, NoRetries
 from .._core.limits import whole
+from .._runtime.deadline import seconds_left
 from .._runtime.detection import detect
 from .._runtime.errors import UnknownClient
 from .._runtime.guard import Guard
+from ._clients import Patches, known
 from .urllib3 import judged_pool
 
 __all__ = ["config", "protect"]
+
+DISTRIBUTION = MODULE = "botocore"
+VERSIONS = ("1.34", "2")
+
+_PAUSES = ((botocore.retryhandler.RetryHandler, "__call__"), (botocore.retries.standard.RetryHandler, "needs_retry"))
+"""The methods that say how long to wait before another attempt, in the mode `legacy`, which is the default, and in the others."""
+
+known(DISTRIBUTION, botocore.__version__, VERSIONS, _PAUSES)
 
 
 def config(configuration: Configuration | None = None, **options: Any) -> botocore.config.Config:
@@ -93,3 +110,29 @@ class _Protector:
                 protect(self, configuration)
 
         base_classes.insert(0, Protected)
+
+
+_patches = Patches()
+
+
+def install(configuration: Configuration) -> list[str]:  # noqa: ARG001 - its connections are urllib3's, which has it
+    """Let no client wait for another attempt until the invocation is over. Says what it did; twice is once."""
+    if _patches:
+        return []
+    for owner, name in _PAUSES:
+        _patches.replace(owner, name, _within_invocation(getattr(owner, name)))
+    return ["botocore: an attempt that could begin only after the invocation is not waited for."]
+
+
+def uninstall() -> None:
+    """Undo `install`, for tests. Clients in another mode than `legacy` that were made meanwhile keep it."""
+    _patches.undo()
+
+
+def _within_invocation(pause: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(pause)
+    def limited(*args: Any, **kwargs: Any) -> Any:
+        seconds = pause(*args, **kwargs)  # None, and False, for no other attempt
+        return seconds if seconds is None or seconds < seconds_left() else None
+
+    return limited

@@ -7,8 +7,8 @@ What httpcore does itself: an idle HTTP/1.1 connection whose socket is readable 
 the monotonic clock. For HTTP/2 only that clock counts, and nothing looks at the socket.
 
 The hook is httpcore's own: a connection may answer a request with `ConnectionNotAvailable` as long as nothing was written, and its pool finds
-another, or opens one. So proxies, limits and TLS are the pool's. Private is only what HTTP/2's PING needs (`_Http2`): where an httpcore looks
-different, such a connection counts as one that cannot be asked.
+another, or opens one. So proxies, limits and TLS are the pool's. Private is only what HTTP/2's PING needs (`_http2.py`): where an httpcore
+looks different, such a connection counts as one that cannot be asked.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from .._runtime.deadline import seconds_left, time_left, within_time_left
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
 from ._clients import Patches, known
+from ._http2 import PING, answer, bounded, http2_of
 
 __all__ = ["judge_async_pool", "judge_pool"]
 
@@ -42,9 +43,6 @@ known(
     VERSIONS,
     [(pool_class, "create_connection") for pool_class in (httpcore.ConnectionPool, httpcore.AsyncConnectionPool)],
 )
-
-PING = b"thawsafe"
-"""The eight bytes of a PING: whatever else is unread on the connection, its answer is told by them (RFC 9113, 6.7)."""
 
 
 class _Connection:
@@ -59,6 +57,18 @@ class _Connection:
         """httpcore's network stream, as its answers carry it."""
         self.http2: Any = None
         """httpcore's HTTP/2 connection, when it is one and can be asked."""
+        self.asked = False
+        """A request waits, or has waited, for its first answer."""
+        self.waiting: list[None] = []
+        """One for each request that waits for its answer: threads can add to a list without a lock, and not to a number."""
+
+    def in_use(self) -> bool:
+        """It carries a request. httpcore counts a connection of HTTP/2 as idle when one answer ended while another request waited for its stream."""
+        return bool(self.waiting) or not self.connection.is_idle() or (self.http2 is not None and bool(self.http2._events))
+
+    def is_doubtful(self) -> bool:
+        """Who asked first went without an answer (HTTP/2: was cancelled), so that nothing is known of it, not since when it is idle."""
+        return self.asked and not self.in_use() and self.life is None
 
     def began(
         self, request: httpcore.Request, response: httpcore.Response, opening: _Opening, loop: asyncio.AbstractEventLoop | None
@@ -70,7 +80,7 @@ class _Connection:
         life = self.guard.opened(f"{origin.host.decode('ascii', 'replace')}:{origin.port}", opening.took, loop)
         self.stream = response.extensions["network_stream"]
         if response.extensions.get("http_version") == b"HTTP/2":
-            self.http2 = _http2(self.connection)
+            self.http2 = http2_of(self.connection)
             life.shared = True
             life.path.served(opening.answered)
         else:
@@ -90,7 +100,6 @@ class _Connection:
 
 
 _BROKEN = (httpcore.NetworkError, httpcore.RemoteProtocolError)
-_NO_ANSWER = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 
 
 class _SyncConnection(_Connection):
@@ -104,11 +113,7 @@ class _SyncConnection(_Connection):
         """A request on this connection. Raises ConnectionNotAvailable, httpcore's sign for another one, before anything is written."""
         life = self.life
         if life is None:
-            opening = _Opening(request, _limited(request))
-            response: httpcore.Response = self.send(request)
-            with self.lock:
-                self.began(request, response, opening, None)
-            return response
+            return self._first(request)
         if not (
             life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
         ) and not self._usable(life):
@@ -123,20 +128,39 @@ class _SyncConnection(_Connection):
         if not enough:
             _limited(request)
         began = WATCH.monotonic() if life.judged else math.nan
+        self.waiting.append(None)
         try:
-            response = self.send(request)
+            response: httpcore.Response = self.send(request)
         except _BROKEN:
             self.failed(life)
             raise
+        finally:
+            self.waiting.pop()
         life.used = WATCH.monotonic()
         if life.judged:
             life.path.served(life.used - began)
             life.proved()
         return response
 
+    def _first(self, request: httpcore.Request) -> httpcore.Response:
+        """A request that opens the connection, or joins one that does."""
+        if self.is_doubtful():
+            self.connection.close()
+            raise httpcore.ConnectionNotAvailable
+        opening = _Opening(request, _limited(request))
+        self.waiting.append(None)
+        self.asked = True
+        try:
+            response: httpcore.Response = self.send(request)
+        finally:
+            self.waiting.pop()
+        with self.lock:
+            self.began(request, response, opening, None)
+        return response
+
     def _usable(self, life: Life) -> bool:
         with self.lock:  # one asks, and the others, who find it fresh then, wait for what it learns
-            if not self.connection.is_idle():
+            if self.in_use():
                 return True  # it carries a request at this moment; when it breaks, that is not because it was idle
             if self.http2 is None:
                 return self.guard.usable(life, self.is_readable)
@@ -149,17 +173,17 @@ class _SyncConnection(_Connection):
     def _ping(self, timeout: float) -> bool:
         http2 = self.http2
         until = time.perf_counter() + timeout
-        http2._h2_state.ping(PING)
-        with contextlib.suppress(*_NO_ANSWER):
+        with contextlib.suppress(Exception):  # h2's errors too: what is no HTTP/2, or comes after a GOAWAY, is no answer
+            http2._h2_state.ping(PING)
             while True:
-                request = _bounded(until - time.perf_counter())
+                request = bounded(until - time.perf_counter())
                 http2._write_outgoing_data(request)
-                answer, settings = _read(http2._read_incoming_data(request))
+                answered, settings = answer(http2._read_incoming_data(request))
                 for event in settings:
                     http2._receive_remote_settings_change(event)
-                if answer is not None:
+                if answered is not None:
                     http2._write_outgoing_data(request)
-                    return answer
+                    return answered
         return False
 
 
@@ -169,23 +193,17 @@ class _AsyncConnection(_Connection):
     def __init__(self, connection: Any, send: Callable[[httpcore.Request], Any], guard: Guard) -> None:
         super().__init__(connection, send, guard)
         self.lock = asyncio.Lock()
-        self.busy = 0
-        """Requests that wait for their answer. httpcore counts a connection of HTTP/2 as idle while some wait for a stream."""
 
     async def handle(self, request: httpcore.Request) -> httpcore.Response:
         """As with a connection without asyncio."""
         life = self.life
         if life is None:
-            opening = _AsyncOpening(request, _limited(request))
-            response: httpcore.Response = await self.send(request)
-            self.began(request, response, opening, _running_loop())
-            return response
+            return await self._first(request)
         at_home = life.loop is None or life.loop is _running_loop()
         if not (
             at_home and life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
         ) and not await self._usable(life, at_home):
-            with contextlib.suppress(RuntimeError):  # its loop is closed
-                await self.connection.aclose()
+            await self._close()
             raise httpcore.ConnectionNotAvailable
         left = seconds_left()
         try:
@@ -196,53 +214,69 @@ class _AsyncConnection(_Connection):
         if not enough:
             _limited(request)
         began = WATCH.monotonic() if life.judged else math.nan
-        self.busy += 1
+        self.waiting.append(None)
         try:
-            response = await self.send(request)
+            response: httpcore.Response = await self.send(request)
         except _BROKEN:
             self.failed(life)
             raise
         finally:
-            self.busy -= 1
+            self.waiting.pop()
         life.used = WATCH.monotonic()
         if life.judged:
             life.path.served(life.used - began)
             life.proved()
         return response
 
+    async def _first(self, request: httpcore.Request) -> httpcore.Response:
+        """A request that opens the connection, or joins one that does."""
+        if self.is_doubtful():
+            await self._close()
+            raise httpcore.ConnectionNotAvailable
+        opening = _AsyncOpening(request, _limited(request))
+        self.waiting.append(None)
+        self.asked = True
+        try:
+            response: httpcore.Response = await self.send(request)
+        finally:
+            self.waiting.pop()
+        self.began(request, response, opening, _running_loop())
+        return response
+
+    async def _close(self) -> None:
+        with contextlib.suppress(RuntimeError):  # its loop is closed
+            await self.connection.aclose()
+
     async def _usable(self, life: Life, at_home: bool) -> bool:
         if life.loop is None:
-            return self._in_use() or self.guard.usable(life, self.is_readable)
+            return self.in_use() or self.guard.usable(life, self.is_readable)
         if not at_home:
             return await self.guard.usable_async(life, bool)  # says no, and notes it
         async with self.lock:  # one asks, and the others, who find it fresh then, wait for what it learns
-            if self._in_use():
+            if self.in_use():
                 return True  # it carries a request at this moment; when it breaks, that is not because it was idle
             if self.http2 is None:
                 return await self.guard.usable_async(life, self.is_readable)
             return await self.guard.usable_async(life, self._unread_end, self._ping)
 
-    def _in_use(self) -> bool:
-        return self.busy > 0 or not self.connection.is_idle()
-
     async def _unread_end(self) -> bool:
         """Something unread on HTTP/2 may be the end, or a frame. A PING reads it all; not the answer to somebody who came while the loop turned."""
-        return not self._in_use() and self.is_readable() and not await self._ping(SILENCE)
+        return not self.in_use() and self.is_readable() and not await self._ping(SILENCE)
 
     async def _ping(self, within: float) -> bool:
         http2 = self.http2
         until = time.perf_counter() + within
-        http2._h2_state.ping(PING)
-        with contextlib.suppress(*_NO_ANSWER):
+        with contextlib.suppress(Exception):  # h2's errors too: what is no HTTP/2, or comes after a GOAWAY, is no answer
+            http2._h2_state.ping(PING)
             while True:
-                request = _bounded(until - time.perf_counter())
+                request = bounded(until - time.perf_counter())
                 await http2._write_outgoing_data(request)
-                answer, settings = _read(await http2._read_incoming_data(request))
+                answered, settings = answer(await http2._read_incoming_data(request))
                 for event in settings:
                     await http2._receive_remote_settings_change(event)
-                if answer is not None:
+                if answered is not None:
                     await http2._write_outgoing_data(request)
-                    return answer
+                    return answered
         return False
 
 
@@ -351,35 +385,6 @@ class _AsyncOpening(_Opening):
         self.saw(event)
         if self._users is not None:
             await self._users(event, info)
-
-
-_PARTS = ("_h2_state", "_write_outgoing_data", "_read_incoming_data", "_receive_remote_settings_change")
-
-
-def _http2(connection: Any) -> Any:
-    """Httpcore's HTTP/2 connection inside of those for proxies, or None when its parts are not where they were."""
-    for _ in range(4):
-        if all(hasattr(connection, part) for part in _PARTS):
-            return connection
-        connection = getattr(connection, "_connection", None)
-    return None
-
-
-def _read(events: list[Any]) -> tuple[bool | None, list[Any]]:
-    """Has the peer answered the PING (True), said goodbye (False), or neither; and the settings that it changed meanwhile."""
-    import h2.events  # there, or there were no connection of HTTP/2
-
-    settings = [event for event in events if isinstance(event, h2.events.RemoteSettingsChanged)]
-    if any(isinstance(event, h2.events.ConnectionTerminated) for event in events):
-        return False, settings
-    answered = any(isinstance(event, h2.events.PingAckReceived) and event.ping_data == PING for event in events)
-    return (True if answered else None), settings
-
-
-def _bounded(seconds: float) -> httpcore.Request:
-    """What httpcore takes its timeouts from."""
-    left = max(seconds, 0.001)
-    return httpcore.Request("OPTIONS", "http://thawsafe/", extensions={"timeout": {"read": left, "write": left}})
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -11,22 +11,23 @@ Here a connection that was idle over a freeze answers an empty query, bounded in
 another opened in its place, without psycopg's workers. psycopg counts the time for connecting in whole seconds, at least 2, so inside an
 invocation a thread connects, and is left behind when the invocation's time is over.
 
-Used though private: `_connect` of pools, and what of them is renewed after a fork (see `_renew`). Of the configuration, `connections` counts
-for nothing, since a pool has one host; `retries` is for connecting; how long a query takes is limited by the server (`statement_timeout`).
+Used though private: `_connect` and `_getconn_unchecked` of pools, `_pool` of connections, and what of pools is renewed after a fork (see
+`_renew`). Of the configuration, `connections` counts for nothing, since a pool has one host; `retries` is for connecting; how long a query
+takes is limited by the server (`statement_timeout`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
+import os
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import psycopg_pool
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .._core.configurations import Configuration
 from .._core.limits import whole
@@ -35,7 +36,7 @@ from .._runtime.deadline import seconds_left, time_left, within_time_left
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
 from ._clients import Attempts, Patches, connect_within, detected, known
-from ._postgres import answers, answers_async, has_ended, limits
+from ._postgres import answers, answers_async, has_ended, with_limits
 
 if TYPE_CHECKING:
     _SyncPool = psycopg_pool.ConnectionPool[Any]
@@ -53,7 +54,11 @@ known(
     DISTRIBUTION,
     psycopg_pool.__version__,
     VERSIONS,
-    [(psycopg_pool.ConnectionPool, "_connect"), (psycopg_pool.AsyncConnectionPool, "_connect")],
+    [
+        (pool, name)
+        for pool in (psycopg_pool.ConnectionPool, psycopg_pool.AsyncConnectionPool)
+        for name in ("_connect", "_getconn_unchecked")
+    ],
 )
 
 LONGEST = 30 * 86400.0
@@ -78,23 +83,6 @@ def _options(configuration: Configuration, given: dict[str, Any]) -> dict[str, A
     return ours | given
 
 
-def _with_limits(configuration: Configuration, given: Any) -> Any:
-    """A conninfo, or a function that returns one, with the configuration's limits where it names none."""
-
-    def limited(text: str) -> str:
-        return make_conninfo("", **(limits(configuration) | conninfo_to_dict(text)))
-
-    if not callable(given):
-        return limited(given)
-
-    @functools.wraps(given)
-    async def limited_later() -> str:
-        made = given()
-        return limited(await made if inspect.isawaitable(made) else made)
-
-    return limited_later if inspect.iscoroutinefunction(given) else functools.wraps(given)(lambda: limited(given()))
-
-
 def _opened(pool: Any, connection: Any, took: float = 0.0) -> Life:
     info = connection.info
     life: Life = pool.guard.opened(f"{info.host}:{info.port}", took)
@@ -112,19 +100,31 @@ def _renew(pool: Any) -> None:
     """In another era, begin anew in a child process: there a pool's threads do not live, a lock may be held by one of them, and the connections are
     the parent's. They are dropped and not closed, which would say goodbye to the server in the parent's name.
     """
-    forked = pool.thawsafe_era.forks != WATCH.era.forks
-    pool.thawsafe_era = WATCH.era
-    if not forked or pool._sched_runner is None or pool._sched_runner.is_alive():
-        return  # not open, or opened in this process
-    pool._lock = type(pool._lock)()
-    pool._pool.clear()
-    pool._waiting.clear()
-    pool._workers.clear()
-    pool._sched_runner = None
-    pool._nconns = pool.min_size
-    pool._growing = False
-    pool._closed, pool._opened = True, False
-    pool.open()
+    with _renewing:
+        if pool._sched_runner is not None and not pool._sched_runner.is_alive():  # it is open, and was opened in another process
+            pool._lock = type(pool._lock)()
+            pool._pool.clear()
+            pool._waiting.clear()
+            pool._workers.clear()
+            pool._sched_runner = None
+            pool._nconns = pool.min_size
+            pool._growing = False
+            pool._closed, pool._opened = True, False
+            pool.open()
+        pool.thawsafe_era = WATCH.era
+
+
+_renewing = threading.Lock()
+"""Threads of a child process come at the same time, and the first renews the pool for all."""
+
+
+def _after_fork() -> None:
+    global _renewing  # noqa: PLW0603 - there is one process
+    _renewing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 _RENEWED = ("_sched_runner", "_pool", "_waiting", "_workers", "_nconns", "_growing", "_closed", "_opened")
@@ -145,17 +145,35 @@ def _usable(pool: Any, connection: Any) -> bool:
     return guard.usable(life, lambda: has_ended(pgconn), lambda timeout: answers(pgconn, timeout))
 
 
-def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) -> Callable[..., Any]:
-    """A pool class's `getconn` that judges what it hands out."""
+def _closed(connection: Any) -> Any:
+    """Closes a connection, which with `close_returns` would go back to its pool, and is to."""
+    pool, connection._pool = connection._pool, None
+    connection.close()
+    connection._pool = pool
+    return connection
+
+
+def judged_getconn(getconn: Callable[..., Any]) -> Callable[..., Any]:
+    """A pool class's `getconn` that waits no longer than the invocation lasts."""
 
     @functools.wraps(getconn)
-    def judged(self: Any, timeout: float | None = None) -> Any:
+    def limited(self: Any, timeout: float | None = None) -> Any:
         if self.thawsafe_era is not WATCH.era:
             _renew(self)
         limit: float = self.timeout if timeout is None else timeout
         if limit > seconds_left():
             limit = within_time_left(limit)  # type: ignore[assignment] # a number, as it is given one
-        connection = getconn(self, limit)
+        return getconn(self, limit)
+
+    return limited
+
+
+def judged_unchecked(getconn: Callable[..., Any], putconn: Callable[..., None]) -> Callable[..., Any]:
+    """A pool class's `_getconn_unchecked` that judges what it hands out, before the pool's own `check`: that may wait for ever."""
+
+    @functools.wraps(getconn)
+    def judged(self: Any, timeout: float) -> Any:
+        connection = getconn(self, timeout)
         life: Life | None = getattr(connection, "thawsafe", None)
         if life is None or not (life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall):
             while not _usable(self, connection):
@@ -163,11 +181,11 @@ def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) ->
         return connection
 
     def another(self: Any, connection: Any) -> Any:
-        connection.close()
+        _closed(connection)
         attempts = Attempts(self.guard.configuration)
         while True:
             try:
-                return connect_within(time_left(), self._connect, lambda late: late.close())
+                return connect_within(time_left(), self._connect, _closed)
             except TimeoutError as error:
                 putconn(self, connection)  # its place must not be lost
                 raise psycopg_pool.PoolTimeout(str(error)) from None
@@ -184,12 +202,18 @@ def judged_getconn(getconn: Callable[..., Any], putconn: Callable[..., None]) ->
 
 
 def judged_connect(connect: Callable[..., Any]) -> Callable[..., Any]:
-    """A pool class's `_connect` that takes the time."""
+    """A pool class's `_connect` that takes the time, and ends with the invocation where the caller waits: in a NullConnectionPool."""
 
     @functools.wraps(connect)
     def timed(self: Any, timeout: float | None = None) -> Any:
         began = time.perf_counter()
-        connection = connect(self, timeout)
+        if timeout is None:
+            connection = connect(self)
+        else:
+            try:
+                connection = connect_within(time_left(), functools.partial(connect, self, timeout), _closed)
+            except TimeoutError as error:
+                raise psycopg.errors.ConnectionTimeout(str(error)) from None
         _opened(self, connection, time.perf_counter() - began)
         return connection
 
@@ -218,25 +242,42 @@ async def _usable_async(pool: Any, connection: Any) -> bool:
     return await guard.usable_async(life, lambda: has_ended(pgconn), lambda _: answers_async(pgconn))
 
 
-def judged_getconn_async(getconn: Callable[..., Any], putconn: Callable[..., Any]) -> Callable[..., Any]:
+async def _closed_async(connection: Any) -> Any:
+    """As `_closed`, for asyncio."""
+    pool, connection._pool = connection._pool, None
+    await connection.close()
+    connection._pool = pool
+    return connection
+
+
+def judged_getconn_async(getconn: Callable[..., Any]) -> Callable[..., Any]:
     """As `judged_getconn`, for asyncio."""
 
     @functools.wraps(getconn)
-    async def judged(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
+    def limited(self: Any, timeout: float | None = None) -> Any:
         limit: float = self.timeout if timeout is None else timeout
         if limit > seconds_left():
             limit = within_time_left(limit)  # type: ignore[assignment] # a number, as it is given one
-        connection = await getconn(self, limit)
+        return getconn(self, limit)  # its coroutine, without another around it
+
+    return limited
+
+
+def judged_unchecked_async(getconn: Callable[..., Any], putconn: Callable[..., Any]) -> Callable[..., Any]:
+    """As `judged_unchecked`, for asyncio."""
+
+    @functools.wraps(getconn)
+    async def judged(self: Any, timeout: float) -> Any:  # noqa: ASYNC109 - psycopg's
+        connection = await getconn(self, timeout)
         life: Life | None = getattr(connection, "thawsafe", None)
         if life is not None and life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall:
             return connection
         try:
             while not await _usable_async(self, connection):
-                await connection.close()
+                await _closed_async(connection)
                 connection = await another(self)
         except BaseException:
-            await connection.close()
-            await putconn(self, connection)  # its place must not be lost; a worker opens another
+            await putconn(self, await _closed_async(connection))  # its place must not be lost; a worker opens another
             raise
         return connection
 
@@ -247,6 +288,8 @@ def judged_getconn_async(getconn: Callable[..., Any], putconn: Callable[..., Any
             try:
                 return await asyncio.wait_for(self._connect(), left)
             except asyncio.TimeoutError:  # noqa: UP041 - it is not Python's own before 3.11
+                if left is None:
+                    raise  # from the pool's `configure`
                 raise psycopg_pool.PoolTimeout(f"no new connection within the {left:.2f} s that were left of the invocation") from None
             except psycopg.OperationalError:
                 if not attempts.another():
@@ -262,7 +305,16 @@ def judged_connect_async(connect: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(connect)
     async def timed(self: Any, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - psycopg's
         began = time.perf_counter()
-        connection = await connect(self, timeout)
+        if timeout is None:
+            connection = await connect(self)
+        else:
+            left = time_left()
+            try:
+                connection = await asyncio.wait_for(connect(self, timeout), left)
+            except asyncio.TimeoutError:  # noqa: UP041 - as above
+                if left is None:
+                    raise
+                raise psycopg.errors.ConnectionTimeout(f"no connection within the {left:.2f} s that were left of the invocation") from None
         _opened(self, connection, time.perf_counter() - began)
         return connection
 
@@ -294,13 +346,14 @@ class ConnectionPool(_SyncPool):
     def __init__(self, configuration: Configuration | None = None, conninfo: Any = "", **options: Any) -> None:
         configuration = configuration or detected()
         self.guard = Guard("psycopg_pool", configuration)
-        self.thawsafe_era = WATCH.era
-        super().__init__(_with_limits(configuration, conninfo), **_options(configuration, options))
+        super().__init__(with_limits(configuration, conninfo), **_options(configuration, options))
         known(DISTRIBUTION, psycopg_pool.__version__, VERSIONS, [(self, name) for name in _RENEWED])
 
-    getconn = judged_getconn(psycopg_pool.ConnectionPool.getconn, psycopg_pool.ConnectionPool.putconn)
-    putconn = judged_putconn(psycopg_pool.ConnectionPool.putconn)
-    _connect = judged_connect(psycopg_pool.ConnectionPool._connect)
+    thawsafe_era = None
+    getconn = judged_getconn(_SyncPool.getconn)
+    _getconn_unchecked = judged_unchecked(_SyncPool._getconn_unchecked, _SyncPool.putconn)
+    putconn = judged_putconn(_SyncPool.putconn)
+    _connect = judged_connect(_SyncPool._connect)
 
 
 class AsyncConnectionPool(_AsyncPool):
@@ -309,11 +362,12 @@ class AsyncConnectionPool(_AsyncPool):
     def __init__(self, configuration: Configuration | None = None, conninfo: Any = "", **options: Any) -> None:
         configuration = configuration or detected()
         self.guard = Guard("psycopg_pool", configuration)
-        super().__init__(_with_limits(configuration, conninfo), **_options(configuration, options))
+        super().__init__(with_limits(configuration, conninfo), **_options(configuration, options))
 
-    getconn = judged_getconn_async(psycopg_pool.AsyncConnectionPool.getconn, psycopg_pool.AsyncConnectionPool.putconn)
-    putconn = judged_putconn_async(psycopg_pool.AsyncConnectionPool.putconn)
-    _connect = judged_connect_async(psycopg_pool.AsyncConnectionPool._connect)
+    getconn = judged_getconn_async(_AsyncPool.getconn)
+    _getconn_unchecked = judged_unchecked_async(_AsyncPool._getconn_unchecked, _AsyncPool.putconn)
+    putconn = judged_putconn_async(_AsyncPool.putconn)
+    _connect = judged_connect_async(_AsyncPool._connect)
 
 
 _patches = Patches()
@@ -324,14 +378,15 @@ def install(configuration: Configuration) -> list[str]:
     if _patches:
         return []
     sync, asynchronous = psycopg_pool.ConnectionPool, psycopg_pool.AsyncConnectionPool
-    for pool_class, get, put, connect in (
-        (sync, judged_getconn, judged_putconn, judged_connect),
-        (asynchronous, judged_getconn_async, judged_putconn_async, judged_connect_async),
+    for pool_class, get, unchecked, put, connect in (
+        (sync, judged_getconn, judged_unchecked, judged_putconn, judged_connect),
+        (asynchronous, judged_getconn_async, judged_unchecked_async, judged_putconn_async, judged_connect_async),
     ):
         original: Any = pool_class
         _patches.replace(original, "guard", Guard("psycopg_pool", configuration))
-        _patches.replace(original, "thawsafe_era", WATCH.era)
-        _patches.replace(original, "getconn", get(original.getconn, original.putconn))
+        _patches.replace(original, "thawsafe_era", None)
+        _patches.replace(original, "getconn", get(original.getconn))
+        _patches.replace(original, "_getconn_unchecked", unchecked(original._getconn_unchecked, original.putconn))
         _patches.replace(original, "putconn", put(original.putconn))
         _patches.replace(original, "_connect", connect(original._connect))
     return [

@@ -14,8 +14,8 @@ they poll, as PyMongo does by itself on Lambda.
 
 PyMongo has no public place for this. Used though private: `_pool_class`, its parameter for deep customization; `_get_conn`, `_perished`,
 `connect` and `checkin` of pools, and what of them says that a connection waits; `get_server_selection_timeout` of topologies; `apply_timeout`,
-`set_conn_timeout` and `last_timeout` of connections. Of the configuration, `connections` counts for nothing (a pool has one host), nor does
-`keepalive` (PyMongo sets its own, 120 s); `retries` switches PyMongo's retries on or off.
+`set_conn_timeout` and `last_timeout` of connections; where there is one, `_retry_policy` of clients. Of the configuration, `connections` counts for
+nothing (a pool has one host), nor does `keepalive` (PyMongo sets its own, 120 s); `retries` switches PyMongo's retries on or off.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import pymongo
+from pymongo import helpers_shared
 from pymongo.asynchronous.pool import AsyncConnection
 from pymongo.asynchronous.pool import Pool as AsyncPool
 from pymongo.asynchronous.topology import Topology as AsyncTopology
@@ -263,6 +264,23 @@ def _bounded(selection_timeout: Callable[[Any], float]) -> Callable[[Any], float
     return bounded
 
 
+def _retried_inside(should_retry: Callable[..., bool]) -> Callable[..., bool]:
+    """A client's `should_retry`: not when PyMongo would still be pausing at the invocation's end. `delay`, its last argument, is that pause."""
+
+    @functools.wraps(should_retry)
+    def bounded(*args: Any) -> bool:
+        return args[-1] < seconds_left() and should_retry(*args)
+
+    return bounded
+
+
+def _bound_retries(client: Any) -> None:
+    """Those of one client. Releases that pause before they try again have an object for that."""
+    policy = getattr(client, "_retry_policy", None)
+    if policy is not None and not _patches:
+        policy.should_retry = _retried_inside(policy.should_retry)
+
+
 _selection = Patches()
 
 
@@ -311,6 +329,7 @@ class MongoClient(_MongoClient):
         pool_class = type("JudgedPool", (Pool,), judged(Pool) | {"guard": guard})
         _bound_selection()
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
+        _bound_retries(self)
 
 
 class AsyncMongoClient(_AsyncMongoClient):
@@ -322,6 +341,7 @@ class AsyncMongoClient(_AsyncMongoClient):
         pool_class = type("JudgedPool", (AsyncPool,), judged_async(AsyncPool) | {"guard": guard})
         _bound_selection()
         super().__init__(host, port, _pool_class=pool_class, **_options(configuration, host, options))
+        _bound_retries(self)
 
 
 _patches = Patches()
@@ -336,6 +356,9 @@ def install(configuration: Configuration) -> list[str]:
         for name, value in (changes | {"guard": guard}).items():
             _patches.replace(pool_class, name, value)
     _bound_selection()
+    policy: Any = getattr(helpers_shared, "_RetryPolicy", None)
+    if policy is not None:
+        _patches.replace(policy, "should_retry", _retried_inside(policy.should_retry))
     return ["pymongo: connections of pools, sync and asyncio, are judged when they are taken; after a freeze they answer a ping first."]
 
 

@@ -12,7 +12,7 @@ anew. What may be tried again is connecting, by the configuration's `retries`; c
 them may run twice. Who wants that gives `retry=redis.retry.Retry(...)`, which goes before the configuration.
 
 Used though private: `_sock` of connections, `_conn` of those with a cache. Of the configuration, `connections` counts for nothing: a pool has one host.
-A client with `single_connection_client=True`, pub/sub and MONITOR keep a connection, which is judged when they take it. For asyncio: `redis_asyncio`.
+Connections that a client, a transaction or pub/sub holds: see `_redis`. For asyncio: `redis_asyncio`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import math
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import redis
 import redis.connection
@@ -37,6 +37,7 @@ from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
 from .._runtime.watch import WATCH
 from ._clients import Attempts, Patches, detected, known
+from ._redis import DEFAULT_RETRY, HELD, POOLED, TAKEN, Limited, Seen, Stale, lost, was_frozen
 
 if TYPE_CHECKING:
     _Connection = redis.connection.AbstractConnection
@@ -55,42 +56,8 @@ MOST_CONNECTIONS = 2**31
 """UNLIMITED for redis-py, which reads None as 100."""
 
 
-class Limited:
-    """What connections of both kinds get: timeouts that end with the invocation."""
-
-    configuration: ClassVar[Configuration]
-    _made = False
-    """While a connection is being made it notes its timeouts as those to go back to, which must be the real ones."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._made = True
-
-    @property
-    def socket_timeout(self) -> float | None:
-        """Seconds that sending and reading may take, now."""
-        own = self._socket_timeout
-        if not self._made:
-            return own
-        left = seconds_left()
-        return own if left == math.inf or (own is not None and own <= left) else left
-
-    @socket_timeout.setter
-    def socket_timeout(self, value: float | None) -> None:
-        self._socket_timeout = value
-
-    @property
-    def socket_connect_timeout(self) -> float | None:
-        """Seconds that connecting may take, now."""
-        return within_time_left(self._socket_connect_timeout) if self._made else self._socket_connect_timeout
-
-    @socket_connect_timeout.setter
-    def socket_connect_timeout(self, value: float | None) -> None:
-        self._socket_connect_timeout = value
-
-
 class JudgedConnection(Limited, _Connection):
-    """What is added to a connection class: connecting is tried again, and timeouts end with the invocation."""
+    """What is added to a connection class: connecting is tried again, timeouts end with the invocation, and one that is held is judged."""
 
     def connect(self) -> None:
         """Connect, unless it is connected."""
@@ -104,6 +71,39 @@ class JudgedConnection(Limited, _Connection):
                     raise
                 time.sleep(attempts.pause)
 
+    def check_health(self) -> None:
+        """Before a command is written. Raises Stale when the connection was held over a freeze and does not live any more."""
+        seen = self.thawsafe
+        if seen is not None:
+            if seen.state == TAKEN:
+                seen.state = HELD
+            elif seen.state == HELD:
+                self._check_held(seen)
+        super().check_health()  # type: ignore[no-untyped-call]
+
+    def _check_held(self, seen: Seen) -> None:
+        line: Any = self._sock
+        if seen.line is not line:  # connected anew meanwhile
+            seen.line, seen.life, seen.limit = line, seen.guard.opened(peer(self)), line.gettimeout()
+        elif self._is_stale(seen):
+            self.disconnect()  # type: ignore[no-untyped-call]
+            raise Stale(f"the connection to {seen.life.peer} was held over a freeze and does not live any more")
+        seen.life.used, seen.began = WATCH.monotonic(), time.perf_counter()
+        _limit(seen)
+
+    def _is_stale(self, seen: Seen) -> bool:
+        if seen.life.opened.era.forks == WATCH.era.forks and self._has_ended():
+            seen.guard.usable(seen.life, _seen_closed)  # to have it counted
+            return True
+        return was_frozen(seen) and not _usable(seen.guard, self, seen.life)
+
+    def _has_ended(self) -> bool:
+        try:
+            self.can_read()  # what there is to read is kept: it may be a message that nobody asked for
+        except (ConnectionError, TimeoutError, OSError):
+            return True
+        return False
+
 
 @functools.lru_cache(maxsize=64)
 def judged_class(added: type, connection_class: type, configuration: Configuration) -> type:
@@ -111,23 +111,6 @@ def judged_class(added: type, connection_class: type, configuration: Configurati
     if issubclass(connection_class, added):
         return connection_class
     return type(f"Judged{connection_class.__name__}", (added, connection_class), {"configuration": configuration, "__module__": __name__})
-
-
-class Seen:
-    """What is kept on a connection: its life, what it was connected by, and its present use. A connection object can reconnect."""
-
-    __slots__ = ("began", "connection", "life", "limit", "line")
-
-    def __init__(self, line: object, life: Life, began: float, connection: Any = None, limit: float | None = None) -> None:
-        self.line = line
-        """Its socket, or its stream writer."""
-        self.life = life
-        self.began = began
-        """When it was taken out, on `time.perf_counter`."""
-        self.connection = connection
-        """For the sync kind: the connection that has the socket. The one of a pool with a cache is a proxy of that."""
-        self.limit = limit
-        """For the sync kind: its socket's timeout, its own or the time that was left of an invocation."""
 
 
 SLACK = 0.02
@@ -148,9 +131,9 @@ def judged_get(get_connection: Callable[..., Any]) -> Callable[..., Any]:
             if seen.line is not own._sock:
                 self.guard.usable(life, _seen_closed)  # redis has polled it, and connected anew
             elif (life.era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall) or _usable(
-                self, connection, life
+                self.guard, own, life
             ):
-                seen.began = began
+                seen.began, seen.state = began, TAKEN
                 limit, timeout = seen.limit, own._socket_timeout
                 if limit != timeout or (timeout or math.inf) > seconds_left():
                     _limit(seen)
@@ -160,23 +143,27 @@ def judged_get(get_connection: Callable[..., Any]) -> Callable[..., Any]:
                 _reconnect(self, connection)
         life = self.guard.opened(peer(connection), time.perf_counter() - began)
         own = getattr(connection, "_conn", connection)
-        connection.thawsafe = Seen(own._sock, life, began, own, own._sock.gettimeout())
+        connection.thawsafe = own.thawsafe = Seen(self.guard, own._sock, life, began, own, own._sock.gettimeout())
         return connection
 
     return judged
 
 
-def _usable(pool: Any, connection: Any, life: Life) -> bool:
-    usable: bool = pool.guard.usable(life, _polled, lambda timeout: _answers(connection, timeout))
-    return usable
+def _usable(guard: Guard, connection: Any, life: Life) -> bool:
+    return guard.usable(life, _polled, lambda timeout: _answers(connection, timeout))
 
 
 def _limit(seen: Seen) -> None:
     """Sets the socket's timeout to what `socket_timeout` says now, unless it says nearly the same as when it was set."""
     limit, wanted = seen.limit, seen.connection.socket_timeout
     if limit != wanted and (limit is None or wanted is None or not wanted <= limit <= wanted + SLACK):
+        own = seen.connection
         seen.limit = wanted
-        seen.connection.update_current_socket_timeout(-1)
+        own.update_current_socket_timeout(wanted)
+        buffer = own._parser._buffer
+        if hasattr(buffer, "socket_timeout"):
+            # What redis sets the socket back to after each look at it. It changes that itself, but not for RESP2, and not to None.
+            buffer.socket_timeout = wanted
 
 
 def _polled() -> bool:
@@ -189,22 +176,31 @@ def _seen_closed() -> bool:
 
 
 def _answers(connection: Any, timeout: float) -> bool:
-    """PING. After an error, a timeout too, redis has closed the connection."""
-    connection._get_socket().settimeout(timeout)
+    """PING. After an error, a timeout too, redis has closed the connection. Not by the proxy of one with a cache, which looks at the connection
+    before it writes, and that sets the timeout back.
+    """
+    line = connection._get_socket()
+    own = line.gettimeout()
+    line.settimeout(timeout)
     connection.send_command("PING", check_health=False)
     answer = connection.read_response()
-    connection.update_current_socket_timeout(-1)
+    line.settimeout(own)
     return answer in (b"PONG", "PONG")
 
 
 def _reconnect(pool: Any, connection: Any) -> None:
-    connection.thawsafe = None
+    _forget(connection)
     try:
         connection.disconnect()
         connection.connect()
     except BaseException:
         pool.release(connection)
         raise
+
+
+def _forget(connection: Any) -> None:
+    own = getattr(connection, "_conn", connection)
+    connection.thawsafe = own.thawsafe = None
 
 
 def peer(connection: Any) -> str:
@@ -220,23 +216,18 @@ def judged_release(release: Callable[..., None]) -> Callable[..., None]:
     def noting(self: Any, connection: Any) -> None:
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
-            if seen.connection._sock is seen.line:
+            commanded, seen.state = seen.state == HELD, POOLED
+            if seen.connection._sock is not seen.line:
+                _forget(connection)
+                lost(self.guard, seen, connection.socket_timeout)
+            elif commanded:  # else nothing was answered, as when a cache had it
                 life = seen.life
                 life.used = WATCH.monotonic()
                 if life.judged:
                     life.proved()
-            else:
-                connection.thawsafe = None
-                lost(self.guard, seen, connection.socket_timeout)
         release(self, connection)
 
     return noting
-
-
-def lost(guard: Guard, seen: Seen, timeout: float | None) -> None:
-    """A connection came back closed. When a timeout did it, that says nothing about its path."""
-    if timeout is None or time.perf_counter() - seen.began < timeout:
-        guard.failed(seen.life)
 
 
 def options(configuration: Configuration) -> dict[str, Any]:
@@ -314,9 +305,8 @@ def install(configuration: Configuration) -> list[str]:
 
     if _patches:
         return []
-    default = inspect.signature(redis.Redis.__init__).parameters["retry"].default
     kinds = (
-        (redis.ConnectionPool, redis.BlockingConnectionPool, JudgedConnection, judged_get, judged_release, default),
+        (redis.ConnectionPool, redis.BlockingConnectionPool, JudgedConnection, judged_get, judged_release, DEFAULT_RETRY),
         redis_asyncio.kind(),
     )
     for pool_class, blocking_class, added, get, release, default_retry in kinds:

@@ -19,7 +19,7 @@ import functools
 import inspect
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
@@ -32,7 +32,8 @@ from .._runtime.deadline import within_time_left
 from .._runtime.guard import Guard
 from .._runtime.watch import WATCH
 from ._clients import Attempts, detected, is_ended, known
-from .redis import DISTRIBUTION, VERSIONS, Limited, Seen, judged_class, lost, peer, settled
+from ._redis import HELD, POOLED, TAKEN, Limited, Seen, Stale, lost, was_frozen
+from .redis import DISTRIBUTION, VERSIONS, judged_class, peer, settled
 
 if TYPE_CHECKING:
     _Connection = redis.asyncio.connection.AbstractConnection
@@ -45,9 +46,10 @@ known(DISTRIBUTION, redis.__version__, VERSIONS, [(redis.asyncio.connection.Abst
 
 
 class JudgedConnection(Limited, _Connection):
-    """What is added to a connection class: connecting is tried again, timeouts end with the invocation, a closed loop is noticed."""
+    """What is added to a connection class: connecting is tried again, timeouts end with the invocation, one that is held is judged.
 
-    thawsafe: Seen | None = None
+    And a closed loop is noticed.
+    """
 
     async def connect(self) -> None:
         """Connect, unless it is connected in this loop."""
@@ -63,6 +65,34 @@ class JudgedConnection(Limited, _Connection):
                 if isinstance(error, AuthenticationError) or not attempts.another():
                     raise
                 await asyncio.sleep(attempts.pause)
+
+    def check_health(self) -> Coroutine[Any, Any, None]:
+        """Before a command is written. Raises Stale when the connection was held over a freeze and does not live any more."""
+        seen = self.thawsafe
+        if seen is not None:
+            if seen.state == TAKEN:
+                seen.state = HELD
+            elif seen.state == HELD:
+                return self._check_held(seen)
+        return super().check_health()  # type: ignore[no-untyped-call]
+
+    async def _check_held(self, seen: Seen) -> None:
+        life, loop = seen.life, asyncio.get_running_loop()
+        if seen.line is not self._writer:  # connected anew meanwhile
+            seen.line, seen.life = self._writer, seen.guard.opened(peer(self), loop=loop)
+        elif await self._is_stale(seen):
+            if life.loop is not None and life.loop is not loop:
+                self._leave(life.loop)
+            await self.disconnect(nowait=True)
+            raise Stale(f"the connection to {life.peer} was held over a freeze and does not live any more")
+        seen.life.used, seen.began = WATCH.monotonic(), time.perf_counter()
+        await super().check_health()  # type: ignore[no-untyped-call]
+
+    async def _is_stale(self, seen: Seen) -> bool:
+        life = seen.life
+        if life.loop is asyncio.get_running_loop() and not was_frozen(seen):
+            return self._reader is None or self._reader.at_eof()
+        return not await _usable(seen.guard, self, seen)
 
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         """Forget the connection of another loop, which cannot be awaited from here."""
@@ -91,22 +121,26 @@ def judged_get(get_connection: Callable[..., Awaitable[Any]]) -> Callable[..., A
             # `connect` has seen to the loop.
             elif (
                 (life := seen.life).era is WATCH.era and life.seen <= WATCH.monotonic() <= life.until and WATCH.wall() <= life.until_wall
-            ) or await _usable(self, connection, seen):
-                seen.began = began
+            ) or await _taken_usable(self, connection, seen):
+                seen.began, seen.state = began, TAKEN
                 return connection
             else:
                 began = time.perf_counter()
                 await _reconnect(self, connection)
         life = self.guard.opened(peer(connection), time.perf_counter() - began, asyncio.get_running_loop())
-        connection.thawsafe = Seen(connection._writer, life, began)
+        connection.thawsafe = Seen(self.guard, connection._writer, life, began)
         return connection
 
     return judged
 
 
-async def _usable(pool: Any, connection: Any, seen: Seen) -> bool:
+async def _usable(guard: Guard, connection: Any, seen: Seen) -> bool:
+    return await guard.usable_async(seen.life, lambda: _is_closed(connection), lambda _: _answers(connection))
+
+
+async def _taken_usable(pool: Any, connection: Any, seen: Seen) -> bool:
     try:
-        return bool(await pool.guard.usable_async(seen.life, lambda: _is_closed(connection), lambda _: _answers(connection)))
+        return await _usable(pool.guard, connection, seen)
     except BaseException:  # cancelled in between: the place must not be lost
         await pool.release(connection)
         raise
@@ -144,14 +178,15 @@ def judged_release(release: Callable[..., Awaitable[None]]) -> Callable[..., Any
     def noting(self: Any, connection: Any) -> Awaitable[None]:
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
-            if connection._writer is seen.line:
+            commanded, seen.state = seen.state == HELD, POOLED
+            if connection._writer is not seen.line:
+                connection.thawsafe = None
+                lost(self.guard, seen, connection.socket_timeout)
+            elif commanded:
                 life = seen.life
                 life.used = WATCH.monotonic()
                 if life.judged:
                     life.proved()
-            else:
-                connection.thawsafe = None
-                lost(self.guard, seen, connection.socket_timeout)
         return release(self, connection)
 
     return noting

@@ -10,7 +10,8 @@ on a black hole, and throws the whole pool away for one dead connection. `pool_r
 Here the pool's events say when a connection is taken and given back. One that was idle over a freeze answers a question that is bounded in
 time, where the driver can do that: psycopg (sync and asyncio) an empty query, asyncpg `SELECT 1`. Of other drivers it is not used again. A
 connection that is not used again is closed, and SQLAlchemy opens another in its place, as it does for any listener that raises
-DisconnectionError. Nothing private is used. SQLite and DuckDB are left alone: they open files, and an in-memory database would be lost.
+DisconnectionError. With `pool_pre_ping` a connection is judged before that ping, unless the engine was given a `creator`. Nothing private is used.
+SQLite and DuckDB are left alone: they open files, and an in-memory database would be lost.
 
 Of the configuration, `connections` counts for nothing (an engine has one host), nor do `retries` (SQLAlchemy connects once); how long a query
 takes is limited by asyncpg's `command_timeout` or the server's `statement_timeout`. Inside an invocation, connecting ends with it.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -166,11 +168,17 @@ class _Listeners:
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
+        self._lines: weakref.WeakValueDictionary[int, _Line] = weakref.WeakValueDictionary()
+        """By the identity of the driver's connection, which the line keeps: all that a dialect has when it is to ping."""
+        self._pinging: weakref.WeakSet[Any] = weakref.WeakSet()
+        """Dialects whose `do_ping` was replaced."""
 
     def connect(self, _connection: Any, record: Any) -> None:
         """A connection was opened, or reconnected in its place, and SQLAlchemy has asked what it asks first."""
         took = max(time.time() - getattr(record, "starttime", time.time()), 0.0)
-        record.info["thawsafe"] = _line(record.driver_connection, took, self.guard)
+        line = record.info["thawsafe"] = _line(record.driver_connection, took, self.guard)
+        if line is not None:
+            self._lines[id(line.connection)] = line
 
     def checkout(self, _connection: Any, record: Any, proxy: Any) -> None:
         """A connection is taken. Raises DisconnectionError, SQLAlchemy's sign for a reconnect, when it is not used again."""
@@ -187,9 +195,31 @@ class _Listeners:
             self._drop(record, proxy, "it belongs to another event loop")
         if life.opened.era.forks != WATCH.era.forks:
             self._drop(record, proxy, "it belongs to the parent process")
+        self._judge(line)
+
+    def _judge(self, line: _Line) -> None:
         if not line.usable(self.guard):
             line.terminate()
-            raise exc.DisconnectionError(f"the connection to {life.peer} may not live any more")
+            raise exc.DisconnectionError(f"the connection to {line.life.peer} may not live any more")
+
+    def judge_before_pings(self, dialect: Any) -> None:
+        """With `pool_pre_ping`, SQLAlchemy pings before it says that a connection is taken, and waits for ever on a black hole."""
+        if "do_ping" in vars(dialect):
+            return
+        ping = dialect.do_ping
+
+        def do_ping(connection: Any) -> bool:
+            line = self._lines.get(id(dialect.get_driver_connection(connection)))
+            if line is not None:
+                life = line.life
+                if life.opened.era.forks != WATCH.era.forks or not (life.loop is None or life.loop is asyncio.get_running_loop()):
+                    return True  # it must not be used here at all, and `checkout` drops it
+                self._judge(line)
+            answered: bool = ping(connection)
+            return answered
+
+        dialect.do_ping = do_ping
+        self._pinging.add(dialect)
 
     def _drop(self, record: Any, proxy: Any, reason: str) -> None:
         """Leave a connection that must not be closed from here: as in SQLAlchemy's FAQ on pools and fork."""
@@ -215,8 +245,11 @@ class _Listeners:
 
     def do_connect(self, dialect: Any, _record: Any, cargs: Any, cparams: dict[str, Any]) -> Any:
         """Connecting ends with the invocation. None: SQLAlchemy connects, as always."""
+        if dialect.name in WITHOUT_NETWORK:
+            return None
+        self.judge_before_pings(dialect)
         left = time_left()
-        if left is None or dialect.name in WITHOUT_NETWORK:
+        if left is None:
             return None
         connect = functools.partial(dialect.connect, *cargs, **cparams)
         try:
@@ -232,6 +265,8 @@ class _Listeners:
     def leave(self, engine: Any) -> None:
         for owner, name in self._places(engine):
             event.remove(owner, name, getattr(self, name))
+        while self._pinging:
+            del self._pinging.pop().do_ping  # the one of its class shows again
 
     @staticmethod
     def _places(engine: Any) -> list[tuple[Any, str]]:
@@ -251,7 +286,9 @@ def protect(engine: Any, configuration: Configuration | None = None) -> Guard:
     if engine.dialect.name in WITHOUT_NETWORK:
         raise ValueError(f"{engine!r} opens files, not connections: there is nothing to judge.")
     guard = Guard("sqlalchemy", configuration or detected())
-    _Listeners(guard).listen(engine)
+    listeners = _Listeners(guard)
+    listeners.listen(engine)
+    listeners.judge_before_pings(engine.dialect)
     return guard
 
 

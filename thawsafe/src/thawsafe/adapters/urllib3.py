@@ -21,12 +21,13 @@ from typing import Any
 
 import urllib3
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import MaxRetryError, ResponseError
 from urllib3.util import Retry, Timeout
 
 from .._core.configurations import Configuration, NoRetries
 from .._core.limits import finite, whole
 from .._core.lives import Life
-from .._runtime.deadline import seconds_left, within_time_left
+from .._runtime.deadline import LEAST, seconds_left, within_time_left
 from .._runtime.detection import detect
 from .._runtime.guard import Guard
 from .._runtime.sockets import keepalive_options
@@ -68,8 +69,9 @@ def _hooks(pool_class: type[HTTPConnectionPool], guard: Guard, longest_wait: flo
 
 def _judged_get(get: Callable[..., Any], guard: Guard, longest_wait: float | None) -> Callable[..., Any]:
     def _get_conn(self: Any, timeout: float | None = None) -> Any:
-        if timeout is None and self.block:
-            timeout = longest_wait
+        if self.block:
+            if timeout is None:
+                timeout = longest_wait
             if timeout is None or timeout > seconds_left():
                 timeout = within_time_left(timeout)
         connection = get(self, timeout)
@@ -299,9 +301,35 @@ def install(configuration: Configuration) -> list[str]:
         return []
     for name, hook in _hooks(HTTPConnectionPool, Guard("urllib3", configuration), None).items():
         _patches.replace(HTTPConnectionPool, name, hook)
+    _patches.replace(Retry, "increment", _within_invocation(Retry.increment))
     return [
         "urllib3, requests, botocore: connections of pools are judged when they are taken out; requests end before the invocation does.",
     ]
+
+
+def _within_invocation(increment: Callable[..., Retry]) -> Callable[..., Retry]:
+    """Retries of the user's: no pause between two attempts is waited for that ends after the invocation. What failed is raised instead."""
+
+    def limited(
+        self: Retry,
+        method: Any = None,
+        url: Any = None,
+        response: Any = None,
+        error: Any = None,
+        _pool: Any = None,
+        _stacktrace: Any = None,
+    ) -> Retry:
+        retry = increment(self, method, url, response, error, _pool, _stacktrace)
+        left = seconds_left()
+        failed = error is not None or (response is not None and not response.get_redirect_location())
+        if left == math.inf or not failed:
+            return retry
+        told = retry.get_retry_after(response) if response is not None and retry.respect_retry_after_header else None
+        if LEAST < left > (told or retry.get_backoff_time()):
+            return retry
+        raise MaxRetryError(_pool, url, error or ResponseError(ResponseError.SPECIFIC_ERROR.format(status_code=response.status))) from error
+
+    return limited
 
 
 def uninstall() -> None:
