@@ -18,6 +18,7 @@ from thawsafe._runtime import deadline
 from thawsafe._runtime.deadline import set_for_process
 from thawsafe._runtime.journal import JOURNAL
 from thawsafe._runtime.watch import WATCH
+from thawsafe.adapters import _grpc
 
 SUBJECTS: list[Subject] = [
     subject
@@ -66,8 +67,9 @@ def only(wanted: Callable[[Subject], bool]) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(params=SUBJECTS, ids=lambda subject: subject.name)
-def world(request: pytest.FixtureRequest, clocks: Clocks) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, clocks: Clocks, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     subject: Subject = request.param
+    monkeypatch.setattr(_grpc, "SETTLE", 0.02)  # its threads may have to wait for a busy machine
     with subject.serve() as server:
         proxy = FateProxy("127.0.0.1", server.port)
         world = World(subject, server, proxy, clocks)

@@ -138,6 +138,7 @@ def test_what_adapters_ask_in_line_says_yes_until_the_last_use_no_longer_speaks(
     assert held.until == held.used + FRESH
     assert held.until_wall == OPENED.wall + 0.25 + FRESH
     assert life(OPENED, 0.125).until == OPENED.monotonic + 0.125, "too old then"
+    assert Life("a:1", Path(), OPENED, fresh_for=0.25).until == OPENED.monotonic + 0.25, "a limit is shorter"
 
 
 @given(moments, little, little, little, st.floats(0.1, 2.0), st.booleans())

@@ -35,19 +35,17 @@ def test_the_first_answer_after_a_verdict_proves_the_idleness_before_it() -> Non
     used(life, OPENED.monotonic + 32.0)
     assert life.path.lived == 30.0
     assert not life.judged
+    assert life.idle == 0.0, "no failure of a later request speaks against it"
 
 
-def test_no_answer_proves_the_same_idleness_twice() -> None:
-    """The second would speak against a death that was seen in between."""
+def test_a_use_after_a_verdict_is_told_by_the_clocks_as_they_were_then() -> None:
+    """A suspension before the verdict is no idleness after the use."""
     life = Life("a:1", Path(), OPENED)
-    life.kept(30.0, after(30.0))
-    used(life, OPENED.monotonic + 31.0)
-    for _ in range(2):
-        life.path.was_dead_after(20.0)
-    life.kept(0.0, after(32.0))
-    used(life, OPENED.monotonic + 33.0)
+    suspended = Moment(OPENED.wall + 40.0, OPENED.monotonic + 10.0, OPENED.boottime + 40.0)
+    life.kept(40.0, suspended)
+    used(life, suspended.monotonic)
 
-    assert life.path.died == 20.0
+    assert elapsed(life.last, suspended) == 0.0
 
 
 def test_the_time_from_a_verdict_to_the_answer_says_how_soon_its_peer_answers() -> None:

@@ -155,7 +155,7 @@ def test_what_requests_said_is_forgotten_when_a_question_is_not_answered() -> No
     path.served(0.0001)
     path.was_silent(now=1.0, idle=10.0, waited=SOON)
 
-    assert path.patience(0.1) == 0.2
+    assert path.patience(0.1) == 0.1
 
 
 @given(seconds, seconds, seconds)

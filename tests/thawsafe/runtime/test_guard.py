@@ -477,6 +477,7 @@ def test_a_death_after_an_answer_teaches_nothing_about_idleness(guard: Guard, cl
     clocks.pass_(30.0)
     assert guard.usable(life, still_open, Probe(True))
     guard.failed(life)
+    assert guard._journal.counters()["died"] == 1
     assert life.path.lived == pytest.approx(30.0, abs=0.001)
 
     other = guard.opened("a:1", 0.002)

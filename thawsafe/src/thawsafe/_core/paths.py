@@ -78,8 +78,11 @@ class Path:
 
         What an answer takes (`quickest`), half of it more, and SOON: whoever answers as ever has answered by then, and waiting longer costs more
         than another connection. At most twice what opening took, or SILENCE: opening is a round trip or more, while an answer may have been
-        work. After a question that was not answered at least SILENCE: this time it is to prove something.
+        work. Where no answer is known, as long as opening took, or SILENCE. After a question that was not answered at least SILENCE: this time
+        it is to prove something.
         """
+        if self.quickest == math.inf:
+            return max(took, SILENCE)
         expected = min(VARIANCE * self.quickest + SOON, max(2 * took, SILENCE))
         return max(expected, SILENCE) if self.doubted else expected
 

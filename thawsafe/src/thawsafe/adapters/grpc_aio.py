@@ -21,7 +21,8 @@ from .._core.limits import finite
 from .._runtime.deadline import seconds_left, within_time_left
 from .._runtime.detection import detect
 from ._clients import Patches
-from .grpc import Line, Lines, Options, arguments
+from ._grpc import Line, Lines
+from .grpc import Options, arguments
 
 __all__ = ["Channel", "insecure_channel", "secure_channel"]
 
