@@ -111,9 +111,9 @@ def judged_get(get_connection: Callable[..., Awaitable[Any]]) -> Callable[..., A
     """A pool class's `get_connection` that judges what it hands out."""
 
     @functools.wraps(get_connection)
-    async def judged(self: Any, *args: Any, **kwargs: Any) -> Any:
+    async def judged(self: Any, command_name: Any = None, *keys: Any, **options: Any) -> Any:
         began = time.perf_counter()
-        connection = await get_connection(self, *args, **kwargs)
+        connection = await (get_connection(self, command_name, *keys, **options) if command_name or options else get_connection(self))
         seen: Seen | None = getattr(connection, "thawsafe", None)
         if seen is not None:
             if seen.line is not connection._writer:
