@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -202,12 +203,15 @@ def test_waits(frostline: Frostline) -> None:
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
+        too_late = threading.Timer(LIMIT_S, process.kill)
+        too_late.start()
         try:
             assert any("NOW" in line for line in process.stdout)
             os.killpg(process.pid, signal.SIGINT)
             rest = process.stdout.read()
             assert process.wait(LIMIT_S) == pytest.ExitCode.INTERRUPTED
         finally:
+            too_late.cancel()
             process.kill()
     assert "KeyboardInterrupt" in rest
     assert "Error" not in rest.replace("KeyboardInterrupt", ""), rest

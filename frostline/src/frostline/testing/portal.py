@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent import futures
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -51,7 +50,11 @@ class Portal:
         __tracebackhide__ = hidden
         future = self._begin(work)
         try:
-            while not futures.wait([future], LOOK_UP_S).done:
+            # A bare lock: `futures.wait`, interrupted, can keep a lock that the loop's thread then waits for, and with it whoever prints the future.
+            done = threading.Lock()
+            done.acquire()
+            future.add_done_callback(lambda _: done.release())
+            while not done.acquire(timeout=LOOK_UP_S):
                 pass
             return future.result()
         except FrostlineError as error:
